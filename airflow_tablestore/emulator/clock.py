@@ -1,0 +1,39 @@
+"""The time of stored data: cell versions, time to live, retention of the change log.
+
+Tests move it forward. It is never used for signatures, `x-ots-date` or `Last-Modified`: clients compare those with
+their own clock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Clock:
+    """The wall clock plus what was added to it. Safe to use from many threads."""
+
+    def __init__(self, wall_nanos: Callable[[], int] = time.time_ns):
+        self._wall_nanos = wall_nanos
+        self._ahead_micros = 0
+        self._lock = threading.Lock()
+
+    def micros(self) -> int:
+        """Microseconds since 1970."""
+        with self._lock:
+            return self._wall_nanos() // 1000 + self._ahead_micros
+
+    def millis(self) -> int:
+        """Milliseconds since 1970."""
+        return self.micros() // 1000
+
+    def advance(self, seconds: float) -> None:
+        """Moves the time of data; a negative number moves it back."""
+        with self._lock:
+            self._ahead_micros += round(seconds * 1_000_000)
+
+    def reset(self) -> None:
+        """Goes back to the wall clock."""
+        with self._lock:
+            self._ahead_micros = 0
