@@ -1,0 +1,211 @@
+"""A whole Airflow on this machine: database, API server, scheduler, DAG processor, triggerer, as a user would run them.
+
+Everything lives under one folder and listens on 127.0.0.1; nothing of the caller's own Airflow is read. State is asked
+for over the REST API only.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+BIN = Path(sys.executable).parent
+COMPONENTS = ("api-server", "scheduler", "dag-processor")
+
+
+class StackBroke(Exception):
+    """Airflow did not come up, or one of its processes ended."""
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def settings(home: Path, dags: Path, port: int) -> dict[str, str]:
+    """Airflow's configuration, as environment variables. What is tuned here is for two cores and short tasks."""
+    base = f"http://127.0.0.1:{port}"
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
+        "AIRFLOW__API__BASE_URL": base,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        # With the default of 5 a task's slot stays taken for up to 5 s after it has ended.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "TZ": "UTC",
+        **_keys(home),
+    }
+
+
+def _keys(home: Path) -> dict[str, str]:
+    """This stack's own secrets; kept beside its database, which is unreadable with others."""
+    kept = home / "keys.json"
+    if not kept.exists():
+        keys = {
+            "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        }
+        home.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            json.dump(keys, file)
+    return dict(json.loads(kept.read_text()))
+
+
+@dataclass
+class Stack:
+    """One Airflow. Use as a context manager; `extra` are more environment variables, such as connections."""
+
+    home: Path
+    dags: Path
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+    components: Sequence[str] = COMPONENTS
+    port: int = 0
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.port = self.port or free_port()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")}
+        self.environment = {**inherited, **settings(self.home, self.dags, self.port), **self.extra}
+        self.environment["PATH"] = f"{BIN}{os.pathsep}{self.environment.get('PATH', '')}"
+        self._session = requests.Session()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Stack:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Migrate the database and start every component; returns at once, see `wait_healthy`."""
+        with (self.home / "db-migrate.log").open("wb") as log:
+            done = subprocess.run([BIN / "airflow", "db", "migrate"], env=self.environment, stdout=log, stderr=log)
+        if done.returncode:
+            raise StackBroke(f"airflow db migrate failed; see {self.home / 'db-migrate.log'}")
+        for name in self.components:
+            with (self.home / f"{name}.log").open("wb") as log:
+                self.processes[name] = subprocess.Popen(
+                    [BIN / "airflow", name],
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+    def wait_healthy(self, dag_ids: Sequence[str] = (), seconds: float = 120) -> None:
+        """Return when every component reports healthy and the named DAGs are known.
+
+        :raises StackBroke: not within the time, or a component has ended (its log is named).
+        """
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.check_alive()
+            try:
+                health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+                states = [health[c]["status"] for c in ("metadatabase", "scheduler", "dag_processor")]
+                if set(states) == {"healthy"} and set(dag_ids) <= set(self.dag_ids()):
+                    return
+            except (requests.RequestException, KeyError, ValueError):
+                pass  # not listening yet
+            time.sleep(0.5)
+        missing = sorted(set(dag_ids) - set(self.dag_ids()))
+        raise StackBroke(f"Airflow was not ready after {seconds:.0f} s (missing DAGs: {missing}); logs: {self.home}")
+
+    def stop(self) -> None:
+        """End every process, its children included. Safe to call twice."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + 20
+        for process in self.processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self.processes.clear()
+
+    def dag_ids(self) -> list[str]:
+        return [d["dag_id"] for d in self.api("GET", "dags", params={"limit": "100"})["dags"]]
+
+    def import_errors(self) -> list[str]:
+        return [e["stack_trace"] for e in self.api("GET", "importErrors")["import_errors"]]
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Unpause the DAG and start a run as a person would; its run id."""
+        self.api("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        return str(self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        answer = self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": "1000"})
+        return list(answer["task_instances"])
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self.api("GET", path, params={"map_index": str(map_index), "deserialize": "false"})["value"]
+
+    def log(self, dag_id: str, run_id: str, task_id: str, attempt: int, map_index: int = -1) -> str:
+        """A task's log as text."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+        answer = self.api("GET", path, params={"map_index": str(map_index), "full_content": "true"})
+        content = answer["content"]
+        return "\n".join(str(e.get("event", e)) if isinstance(e, dict) else str(e) for e in content)
+
+    def api(self, method: str, path: str, **kwargs: Any) -> Any:
+        """One REST call, as an administrator. Raises requests.HTTPError with the server's own detail."""
+        if "Authorization" not in self._session.headers:
+            token = requests.get(f"{self.url}/auth/token", timeout=10).json()["access_token"]
+            self._session.headers["Authorization"] = f"Bearer {token}"
+        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **kwargs)
+        if not answer.ok:
+            raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer)
+        return answer.json() if answer.content else None
+
+    def check_alive(self) -> None:
+        """:raises StackBroke: a component has ended."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                raise StackBroke(f"airflow {name} ended with {process.returncode}; see {self.home / f'{name}.log'}")
