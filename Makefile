@@ -1,19 +1,20 @@
 # The two commands: `make demo` shows everything working, `make test` proves it. Both install what they need into .venv.
-PYTHON ?= python3
-VENV   ?= .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.installed
+PYTHON      ?= python3
+VENV        ?= .venv
+CONSTRAINTS ?= constraints.txt
+BIN         := $(VENV)/bin
+READY       := $(VENV)/.installed
 
-.PHONY: demo test check up bench docs floor pythons test-live proto clean help
+.PHONY: demo test check up test-system test-live bench docs proto floor pythons clean help
 
 help:            ## what can be made here
-	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@echo "Installing into $(VENV) (once, about a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
 	@touch $@
 
 demo: $(READY)   ## emulator + real Airflow + every example pipeline, then compare every row
@@ -30,3 +31,32 @@ check: $(READY)  ## ruff, mypy, import directions
 
 up: $(READY)     ## emulator and Airflow with its web UI, to try things by hand
 	@$(BIN)/python -m tests.system.up
+
+test-system: $(READY) ## kills, clears and frozen attempts in a real Airflow (some minutes)
+	@$(BIN)/python -m pytest -q -o testpaths= tests/system
+
+test-live: $(READY) ## the same pipelines against your own account; says which variables it needs
+	@$(BIN)/python -m pytest -q -o testpaths= tests/live
+
+bench: $(READY)  ## speed and memory, as ratios of interleaved runs
+	@$(BIN)/python -m tests.bench
+
+docs: $(READY)   ## write the generated reference pages anew
+	@$(BIN)/python -m tests.docs.generate
+
+floor:           ## the lowest Airflow that is supported: its own environment, the tests that touch Airflow, the demo
+	@$(MAKE) --no-print-directory VENV=.venv-floor CONSTRAINTS=constraints-floor.txt .venv-floor/.installed
+	@.venv-floor/bin/airflow version
+	@.venv-floor/bin/python -m pytest -q tests/unit tests/dags
+	@$(MAKE) --no-print-directory VENV=.venv-floor CONSTRAINTS=constraints-floor.txt demo
+
+pythons:         ## every other supported Python that is on this machine: unit, integration and DAG tests
+	@for v in 3.12 3.13; do \
+	  p=$$(python$$v -c 'import sys; print(sys.executable)' 2>/dev/null || ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$v.*/bin/python 2>/dev/null | tail -1); \
+	  if [ -z "$$p" ]; then echo "Python $$v is not on this machine: not tested"; continue; fi; \
+	  $(MAKE) --no-print-directory PYTHON=$$p VENV=.venv-$$v .venv-$$v/.installed && \
+	  .venv-$$v/bin/python -m pytest -q || exit 1; \
+	done
+
+clean:           ## remove environments, caches and what demo and up have left
+	@rm -rf .venv .venv-* .demo .up .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
