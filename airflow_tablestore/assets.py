@@ -1,0 +1,57 @@
+"""Tables and exports as Airflow assets.
+
+A table is `tablestore://<connection>/<table>`: its instance's real name is not known when a DAG is parsed. Objects are
+at their literal place, `oss://<bucket>/<prefix>`, up to the first placeholder of the prefix. Lineage carries the real
+names of both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.common.compat.sdk import Asset
+
+SCHEME = "tablestore"
+
+
+def table_asset(connection: str, table: str) -> Asset:
+    """The asset of a table."""
+    return create_asset(connection=connection, table=table)
+
+
+def objects_asset(bucket: str, prefix: str) -> Asset:
+    """The asset of what is published under a prefix. A prefix with placeholders is cut before the first of them."""
+    from airflow.providers.common.compat.sdk import Asset
+
+    fixed = prefix.split("{", 1)[0].strip("/")
+    return Asset(f"oss://{bucket}/{fixed}" if fixed else f"oss://{bucket}")
+
+
+def create_asset(*, connection: str, table: str, extra: dict[str, Any] | None = None) -> Asset:
+    """Airflow's factory of this scheme."""
+    from airflow.providers.common.compat.sdk import Asset
+
+    return Asset(f"{SCHEME}://{quote(connection, safe='')}/{quote(table, safe='')}", extra=extra)
+
+
+def sanitize_uri(uri: SplitResult) -> SplitResult:
+    """The URI as Airflow stores it.
+
+    :raises ValueError: it does not name exactly a connection and a table.
+    """
+    table = uri.path.strip("/")
+    if not uri.netloc or not table or "/" in table or uri.query:
+        raise ValueError(f"a Tablestore asset is tablestore://<connection>/<table>, not {uri.geturl()!r}")
+    return uri._replace(path=f"/{table}")
+
+
+def to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
+    """The asset as a dataset of OpenLineage, named by the instance when the hook that saw it is given."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    parts = urlsplit(asset.uri)
+    instance = getattr(lineage_context, "instance", None) or unquote(parts.netloc)
+    return Dataset(namespace=f"{SCHEME}://{instance}", name=unquote(parts.path.strip("/")))

@@ -1,0 +1,100 @@
+"""The `tablestore` connection as clients.
+
+`get_conn` gives the client that the pipelines use; `sdk_client` the official one, for control calls and single rows in
+hand-written tasks. Neither is imported before it is asked for: hooks are imported when a DAG is parsed.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_tablestore.errors import RequestError, RetryLater, TablestoreError
+from airflow_tablestore.hooks.fields import fields_of
+
+if TYPE_CHECKING:
+    from tablestore import OTSClient
+
+    from airflow_tablestore.client import Client, Endpoint
+
+
+class TablestoreHook(BaseHook):
+    """Reaches Tablestore through an Airflow connection of type `tablestore`.
+
+    :param tablestore_conn_id: host is the endpoint's URL, login and password are the access key; `instance`, `region`,
+        `sts_token` and `timeout_seconds` are extras.
+    """
+
+    conn_name_attr = "tablestore_conn_id"
+    default_conn_name = "tablestore_default"
+    conn_type = "tablestore"
+    hook_name = "Tablestore"
+
+    def __init__(self, tablestore_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.tablestore_conn_id = tablestore_conn_id
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """Where the connection leads, and with which key.
+
+        :raises SpecError: a field is missing or cannot be right; the message names it.
+        """
+        from airflow_tablestore.pipeline.connections import tablestore_endpoint
+
+        return tablestore_endpoint(fields_of(self.get_connection(self.tablestore_conn_id)))
+
+    @property
+    def instance(self) -> str:
+        """The instance's name."""
+        return self.endpoint.instance
+
+    def get_conn(self) -> Client:
+        """A client of this package; the caller closes it."""
+        from airflow_tablestore.client import Client
+
+        return Client(self.endpoint)
+
+    def sdk_client(self) -> OTSClient:
+        """A client of the official SDK, for control calls and single rows. It knows no close."""
+        from tablestore import OTSClient
+
+        at = self.endpoint
+        return OTSClient(
+            at.url,
+            at.access_key_id,
+            at.access_key_secret,
+            at.instance,
+            region=at.region,
+            sts_token=at.security_token,
+            socket_timeout=at.timeout_seconds,
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the tables of the instance can be listed, and what to do when they cannot."""
+        from airflow_tablestore.wire.table import list_tables
+
+        try:
+            with self.get_conn() as client:
+                tables = client.send(list_tables())
+        except TablestoreError as error:
+            return False, f"{error} {_advice(error)}".strip()
+        return True, f"Instance '{self.instance}' answers; the key sees {len(tables)} table(s)."
+
+
+_ADVICE = {
+    "OTSAuthFailed": "Check the access key ID and secret, the STS token, the instance's name and this machine's clock.",
+    "OTSNoPermissionAccess": "Grant the key's RAM user ots:ListTable on this instance.",
+    "OTSParameterInvalid": "Check the instance's name.",
+}
+
+
+def _advice(error: TablestoreError) -> str:
+    """What a person can try, by the service's code."""
+    if isinstance(error, RequestError) and error.code in _ADVICE:
+        return _ADVICE[error.code]
+    if isinstance(error, RetryLater):
+        return "Check that the endpoint is right and can be reached from here (a VPC endpoint only answers in its VPC)."
+    return ""

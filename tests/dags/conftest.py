@@ -1,0 +1,79 @@
+"""Airflow for the tests of this folder: its own home in a temporary folder, its database migrated once.
+
+The environment is set when this file is imported, before anything imports Airflow, which reads it only once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HOME = Path(tempfile.mkdtemp(prefix="airflow-tablestore-tests-"))
+SETTINGS = {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
+    "AIRFLOW__CORE__FERNET_KEY": "",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(HOME / "logs"),
+}
+
+if "airflow" in sys.modules:
+    raise pytest.UsageError("Airflow was imported before tests/dags/conftest.py could give it a home")
+for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
+    del os.environ[name]
+os.environ.update(SETTINGS)
+(HOME / "dags").mkdir()
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.airflow)
+
+
+@pytest.fixture(scope="session")
+def database():
+    """Airflow's own tables."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def run_dag(database):
+    """Runs a DAG object with `dag.test()`, whatever file it came from."""
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    def run(dag, **arguments):
+        with create_session() as session:
+            if not session.get(DagBundleModel, "testing"):
+                session.add(DagBundleModel(name="testing"))
+        bag = DagBag(dag_folder=os.devnull)
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "testing", None)
+        return dag.test(**arguments)
+
+    return run
+
+
+@pytest.fixture
+def connection(monkeypatch):
+    """Defines an Airflow connection for one test, in the form that `AIRFLOW_CONN_…` takes."""
+
+    def define(conn_id, text):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", text)
+        return conn_id
+
+    return define
