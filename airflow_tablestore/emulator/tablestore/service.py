@@ -1,0 +1,123 @@
+"""The operations of the service by name, from request bytes to answer bytes; no HTTP, no signatures.
+
+An operation that is not in the table is refused as the service refuses it. Operations on indexes are answered as for
+tables that have none, because official clients and tools call them unasked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
+
+from airflow_tablestore.emulator.clock import Clock
+from airflow_tablestore.emulator.tablestore.definitions import Definitions
+from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
+from airflow_tablestore.emulator.tablestore.reads import Reads
+from airflow_tablestore.emulator.tablestore.splits import Splits
+from airflow_tablestore.emulator.tablestore.storage import ChangeLog, Store
+from airflow_tablestore.emulator.tablestore.validation import Limits
+from airflow_tablestore.emulator.tablestore.writes import Writes
+from airflow_tablestore.errors import ProtocolError
+from airflow_tablestore.wire.message import parse
+from airflow_tablestore.wire.proto import table_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How one operation is read and carried out: `run` gets the instance's name and the request."""
+
+    request: type[Message]
+    run: Callable[[str, Any], Message]
+
+
+class Service:
+    """Every operation over one store. Safe to call from many threads."""
+
+    def __init__(
+        self,
+        storage_path: Path | None,
+        clock: Clock,
+        limits: Limits | None = None,
+        changes: ChangeLog | None = None,
+    ):
+        limits = limits or Limits()
+        self.limits = limits
+        self._store = Store(storage_path, changes)
+        tables = Definitions(self._store, clock, limits)
+        writes, reads = Writes(self._store, clock, limits), Reads(self._store, clock, limits)
+        self._operations = {
+            "CreateTable": Operation(pb.CreateTableRequest, tables.create),
+            "UpdateTable": Operation(pb.UpdateTableRequest, tables.update),
+            "DescribeTable": Operation(pb.DescribeTableRequest, tables.describe),
+            "ListTable": Operation(pb.ListTableRequest, tables.list),
+            "DeleteTable": Operation(pb.DeleteTableRequest, tables.delete),
+            "PutRow": Operation(pb.PutRowRequest, writes.put),
+            "UpdateRow": Operation(pb.UpdateRowRequest, writes.update),
+            "DeleteRow": Operation(pb.DeleteRowRequest, writes.delete),
+            "BatchWriteRow": Operation(pb.BatchWriteRowRequest, writes.batch),
+            "GetRow": Operation(pb.GetRowRequest, reads.row),
+            "BatchGetRow": Operation(pb.BatchGetRowRequest, reads.batch),
+            "GetRange": Operation(pb.GetRangeRequest, reads.range),
+            "ComputeSplitPointsBySize": Operation(
+                pb.ComputeSplitPointsBySizeRequest, Splits(self._store, limits).compute
+            ),
+            "StartLocalTransaction": Operation(pb.StartLocalTransactionRequest, self._start_transaction),
+            "CommitTransaction": Operation(pb.CommitTransactionRequest, _unknown_transaction),
+            "AbortTransaction": Operation(pb.AbortTransactionRequest, _unknown_transaction),
+        }
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The names that are served."""
+        return (*self._operations, *_EMPTY_ANSWERS, *_MISSING_INDEX)
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._store.close()
+
+    def answer(self, operation: str, instance: str, body: bytes) -> bytes:
+        """The body of a 200 answer.
+
+        :raises ServiceError: the answer is this error. Whatever else goes wrong is logged and told as the service's
+            internal error, and nothing of the request is kept.
+        """
+        try:
+            return self._answer(operation, instance, body)
+        except ServiceError:
+            raise
+        except Exception as error:
+            log.exception("%s failed", operation)
+            raise ServiceError("OTSInternalServerError", "Internal server error.") from error
+
+    def _answer(self, operation: str, instance: str, body: bytes) -> bytes:
+        if operation in _EMPTY_ANSWERS:
+            return b""
+        if operation in _MISSING_INDEX:
+            raise ServiceError("OTSObjectNotExist", "Requested index does not exist.")
+        known = self._operations.get(operation)
+        if known is None:
+            raise invalid(f"Unsupported operation: '{operation}'.")
+        try:
+            request = parse(known.request, body)
+        except ProtocolError:
+            raise invalid("Parse PBMessage from RawString failed.") from None
+        return known.run(instance, request).SerializeToString()
+
+    def _start_transaction(self, instance: str, request: pb.StartLocalTransactionRequest) -> Message:
+        self._store.table(instance, request.table_name)
+        raise invalid("Try to call method using explicit transaction on explicit-transaction-disabled table.")
+
+
+_EMPTY_ANSWERS = frozenset({"ListSearchIndex"})
+_MISSING_INDEX = frozenset({"DescribeSearchIndex", "DeleteSearchIndex", "UpdateSearchIndex", "DropIndex"})
+
+
+def _unknown_transaction(instance: str, request: Message) -> Message:
+    raise invalid("TransactionID is invalid.")
