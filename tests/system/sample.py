@@ -76,25 +76,42 @@ def sdk_client(tablestore: dict[str, str]) -> Any:
     )
 
 
-def create_table(client: Any) -> None:
+def create_table(client: Any, table: str = TABLE) -> None:
     from tablestore import CapacityUnit, ReservedThroughput, TableMeta, TableOptions
 
-    client.create_table(TableMeta(TABLE, list(KEYS)), TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
+    client.create_table(TableMeta(table, list(KEYS)), TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
 
 
-def load(client: Any, count: int, progress: Callable[[int], None] = lambda done: None) -> float:
+def wait_until_writable(client: Any, table: str, seconds: float = 60) -> None:
+    """A new table of the real service takes some seconds before it accepts rows."""
+    from tablestore import OTSServiceError
+
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            client.get_row(table, row(0)[0], max_version=1)
+            return
+        except OTSServiceError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
+
+
+def load(client: Any, count: int, progress: Callable[[int], None] = lambda done: None, *, table: str = TABLE) -> float:
     """Put rows 0 to `count` - 1 through the official SDK, 200 a request; the seconds it took."""
     began = time.monotonic()
     done = 0
     with ThreadPoolExecutor(4) as pool:
-        batches = [pool.submit(_put, client, first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
+        batches = [
+            pool.submit(_put, client, table, first, min(first + BATCH, count)) for first in range(0, count, BATCH)
+        ]
         for batch in as_completed(batches):
             done += batch.result()
             progress(done)
     return time.monotonic() - began
 
 
-def _put(client: Any, first: int, end: int) -> int:
+def _put(client: Any, table: str, first: int, end: int) -> int:
     from tablestore import (
         BatchWriteRowRequest,
         Condition,
@@ -109,7 +126,7 @@ def _put(client: Any, first: int, end: int) -> int:
         key, attributes = row(number)
         items.append(PutRowItem(Row(key, attributes), Condition(RowExistenceExpectation.IGNORE)))
     request = BatchWriteRowRequest()
-    request.add(TableInBatchWriteRowItem(TABLE, items))
+    request.add(TableInBatchWriteRowItem(table, items))
     answer = client.batch_write_row(request)
     failed = [item for item in answer.get_failed_of_put() if not item.is_ok]
     if failed:
