@@ -60,6 +60,9 @@ class Schema:
 
 OTHER_COLUMN = "_other"
 
+JSON_MARK = b"json"
+"""The metadata key of an Arrow field whose strings are JSON documents."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picked:
@@ -129,7 +132,23 @@ class Format(Protocol):
         """The end of an object's name: ".parquet", ".csv.gz"."""
         ...
 
+    def describe(self) -> dict[str, Any]:
+        """What a reader of the objects must know, as the manifest says it: the format's name and its settings."""
+        ...
+
+    def unfit(self, records: pa.RecordBatch) -> Sequence[Unfit]:
+        """The rows that this format cannot hold without loss, in row order. They are dirty records."""
+        ...
+
     def encoder(self, schema: pa.Schema, to: ByteSink) -> Encoder: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A row that a format cannot write so that it reads back the same, and why. `row` counts from 0 in its batch."""
+
+    row: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
