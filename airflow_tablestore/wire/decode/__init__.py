@@ -40,7 +40,8 @@ class Decoded:
     """Rows as columns, in the order of the wanted ones; null where a row has no such cell.
 
     `conflicts` are cells of a wanted column in another type (null in the column), `others` cells of columns that nobody
-    wanted. Both are in row order.
+    wanted. Both are in row order. Parts of the key that nobody wanted are in neither. Nothing wanted: the batch has no
+    column but still its number of rows.
     """
 
     records: pa.RecordBatch
