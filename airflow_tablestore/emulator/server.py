@@ -53,7 +53,9 @@ class Server:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
+            interface="asgi3",
             lifespan="off",
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -110,7 +110,9 @@ def v1_string_to_sign(request: SignedRequest, date: str) -> str:
 
 def v1_signature(secret: str, text: str) -> str:
     """The signature of the text in base64."""
-    return base64.b64encode(hmac.digest(secret.encode(), text.encode(), "sha1")).decode("ascii")
+    return base64.b64encode(hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha1")).decode(
+        "ascii"
+    )
 
 
 def v4_canonical_request(request: SignedRequest, additional: Iterable[str] = ()) -> str:
@@ -142,7 +144,7 @@ def v4_signature(secret: str, scope: Scope, text: str) -> str:
     key = f"aliyun_v4{secret}".encode()
     for step in (scope.date, scope.region, scope.product, "aliyun_v4_request"):
         key = hmac.digest(key, step.encode(), "sha256")
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    return hmac.digest(key, text.encode("utf-8", "surrogateescape"), "sha256").hex()
 
 
 def _sorted_headers(request: SignedRequest, further: tuple[str, ...]) -> list[tuple[str, str]]:

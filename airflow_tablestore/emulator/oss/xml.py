@@ -26,7 +26,7 @@ def document(root: Element) -> bytes:
     """The element as a whole UTF-8 document."""
     parts = ['<?xml version="1.0" encoding="UTF-8"?>\n']
     _write(root, parts)
-    return "".join(parts).encode("utf-8", "surrogatepass")
+    return "".join(parts).encode("utf-8", "replace")
 
 
 def _write(element: Element, parts: list[str]) -> None:
