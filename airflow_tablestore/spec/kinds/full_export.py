@@ -1,0 +1,62 @@
+"""`kind: full_export`: all rows of a table, or of a key range, into a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from airflow_tablestore.spec.common import PipelineSpec, within
+from airflow_tablestore.spec.oss_sink import OssSink
+from airflow_tablestore.spec.placeholders import problems
+from airflow_tablestore.spec.problems import Finding, did_you_mean, faults, finding, path_of, shown
+from airflow_tablestore.spec.table_source import TableSource, doubled_outputs
+
+PLACEHOLDERS = ("run_date", "table", "pipeline")
+"""What the prefix may hold. `{split}` may not: one prefix serves a whole run, and each object's name has its split."""
+
+SINKS = ("oss",)
+
+
+class FullExportSpec(PipelineSpec):
+    """A full export: reads a table once per run and publishes its rows, all or nothing."""
+
+    kind: Literal["full_export"] = Field(
+        default="full_export", description="What the pipeline does.", examples=["full_export"]
+    )
+    source: TableSource = Field(description="Which table, and what of it.")
+    sink: OssSink = Field(description="Where the rows go.")
+
+    @field_validator("sink", mode="before")
+    @classmethod
+    def _known_sink(cls, value: object) -> object:
+        if isinstance(value, dict) and "type" in value and value["type"] not in SINKS:
+            given = value["type"]
+            hint = did_you_mean(given, SINKS) if isinstance(given, str) else f"known: {', '.join(SINKS)}"
+            raise faults([finding(("type",), f"{shown(given)} is no sink of a full export in this version", hint)])
+        return value
+
+    @classmethod
+    def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
+        yield from super().disagreements(data)
+        yield from doubled_outputs(within(data, "source", "columns"), ("source", "columns"))
+        prefix = within(data, "sink", "prefix")
+        for one in problems(prefix, PLACEHOLDERS) if isinstance(prefix, str) else ():
+            yield replace(one, loc=("sink", "prefix"), path="sink.prefix")
+
+    def warnings(self) -> Iterator[Finding]:
+        yield from super().warnings()
+        for one in self.sink.warnings():
+            yield replace(one, loc=("sink", *one.loc), path=path_of(("sink", *one.loc)))
+        if self.schedule and self.sink.write_mode == "non_conflict" and "{run_date" not in self.sink.prefix:
+            yield finding(
+                ("sink", "write_mode"),
+                "the second scheduled run will fail: the first one's objects stand under the same prefix",
+                "put {run_date:%Y%m%d} into the prefix",
+                is_warning=True,
+            )
+
+    def connections(self) -> Mapping[str, str]:
+        return {"source": self.source.connection, "sink": self.sink.connection}
