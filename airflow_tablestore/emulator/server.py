@@ -48,8 +48,12 @@ class Server:
 
     def start(self) -> Server:
         """Listens and answers; returns once requests are accepted."""
-        uvicorn = _uvicorn()
-        listener = _listener(self._wanted_port, self._name)
+        try:
+            uvicorn = _uvicorn()
+            listener = _listener(self._wanted_port, self._name)
+        except SpecError:
+            self._app.close()
+            raise
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
@@ -105,7 +109,7 @@ def _uvicorn() -> Any:
 
 
 def _listener(port: int, name: str) -> socket.socket:
-    # asyncio turns Nagle's algorithm off only for sockets that name TCP; with it on, every answer waits 40 ms for an ACK.
+    # asyncio turns Nagle's algorithm off only for sockets that name TCP; with it on, an answer may wait 40 ms for an ACK
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

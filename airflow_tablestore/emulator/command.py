@@ -1,0 +1,126 @@
+"""`airflow-tablestore emulator up`: serve until told to stop, and say how to connect.
+
+Importing this loads argparse and nothing else; the servers are loaded when the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from airflow_tablestore.emulator import Emulator
+
+Commands = Any
+"""What `ArgumentParser.add_subparsers` returns; argparse keeps its class private."""
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    """Adds `emulator` with its own commands; each sets `handler`, a function from the arguments to the exit code."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "emulator", help="Tablestore and OSS on this machine, for trying and testing"
+    )
+    inner = parser.add_subparsers(dest="emulator_command", metavar="COMMAND", required=True)
+    add_up_parser(inner)
+    return parser
+
+
+def add_up_parser(commands: Commands) -> argparse.ArgumentParser:
+    """Adds `up`."""
+    up: argparse.ArgumentParser = commands.add_parser(
+        "up",
+        help="serve until SIGTERM or Ctrl-C",
+        description="Serves Tablestore and OSS on 127.0.0.1 until SIGTERM or Ctrl-C, and says how to connect.",
+    )
+    place = up.add_mutually_exclusive_group()
+    place.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="D",
+        help="keep tables and objects here (default: airflow-tablestore/emulator in $XDG_STATE_HOME or ~/.local/state)",
+    )
+    place.add_argument("--ephemeral", action="store_true", help="keep nothing after the stop")
+    up.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="Tablestore on N, OSS on N+1; 0 (default) takes free ports"
+    )
+    up.add_argument("--json", action="store_true", help="print one JSON object for programs instead of the text")
+    up.set_defaults(handler=up_handler)
+    return up
+
+
+def up_handler(arguments: argparse.Namespace) -> int:
+    """Serves until SIGTERM or SIGINT; 0 then.
+
+    :raises SpecError: a port or the data directory is taken, or the extra `emulator` is not installed.
+    """
+    data_dir = None if arguments.ephemeral else (arguments.data_dir or default_data_dir()).expanduser().absolute()
+    return up(data_dir=data_dir, port=arguments.port, is_json=arguments.json, out=sys.stdout)
+
+
+def up(*, data_dir: Path | None, port: int, is_json: bool, out: TextIO) -> int:
+    """Starts both services, tells about them on `out`, and waits for SIGTERM or SIGINT."""
+    from airflow_tablestore.emulator import Emulator
+
+    stop = threading.Event()
+    restore = _stop_at_signals(stop)
+    try:
+        with Emulator(data_dir, port) as emulator:
+            out.write(emulator.to_json() + "\n" if is_json else greeting(emulator))
+            out.flush()
+            stop.wait()
+    finally:
+        restore()
+    return 0
+
+
+def greeting(emulator: Emulator) -> str:
+    """Where the services are, where the data is kept, how to use and how to stop them."""
+    table, oss = emulator.tablestore, emulator.oss
+    kept = f"{emulator.data_dir} (kept)" if emulator.data_dir else "nothing is kept after the stop"
+    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in emulator.environment().items())
+    return (
+        "The emulator is up.\n\n"
+        f"  Tablestore  {table.endpoint}   instance {table.instance}\n"
+        f"  OSS         {oss.endpoint}   bucket {oss.bucket}\n"
+        f"  Access key  {table.access_key_id} / {table.access_key_secret}\n"
+        f"  Data        {kept}\n\n"
+        "For Airflow and for airflow-tablestore, in another shell:\n\n"
+        f"{exports}\n\n"
+        f"Stop it with Ctrl-C, or: kill {os.getpid()}\n"
+    )
+
+
+def default_data_dir() -> Path:
+    """The user's directory for state: `$XDG_STATE_HOME`, or `~/.local/state`."""
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "airflow-tablestore" / "emulator"
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= port < 65535:  # OSS takes the next one
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65534")
+    return port
+
+
+def _stop_at_signals(stop: threading.Event) -> Callable[[], None]:
+    """Sets the event at SIGTERM and SIGINT; what it returns puts the earlier handlers back."""
+
+    def told(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    earlier = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+    return restore

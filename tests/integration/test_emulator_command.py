@@ -1,0 +1,138 @@
+"""`emulator up` as a process: what it prints, how it stops, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import oss2
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def start(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "airflow_tablestore.emulator", "up", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def stopped(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    _, error = process.communicate(timeout=20)
+    return process.returncode, error
+
+
+def bucket_of(told):
+    oss = told["oss"]
+    return oss2.Bucket(oss2.Auth(oss["access_key_id"], oss["access_key_secret"]), oss["endpoint"], oss["bucket"])
+
+
+def test_the_first_line_tells_programs_everything():
+    process = start("--ephemeral", "--json")
+
+    told = json.loads(process.stdout.readline())
+    bucket_of(told).put_object("object", b"body")
+    ended = stopped(process)
+
+    assert list(told) == ["tablestore", "oss", "env"]
+    assert list(told["tablestore"]) == ["endpoint", "instance", "access_key_id", "access_key_secret"]
+    assert list(told["oss"]) == ["endpoint", "bucket", "access_key_id", "access_key_secret"]
+    assert json.loads(told["env"]["AIRFLOW_CONN_TABLESTORE_DEFAULT"])["host"] == told["tablestore"]["endpoint"]
+    assert json.loads(told["env"]["AIRFLOW_CONN_OSS_DEFAULT"])["extra"]["endpoint"] == told["oss"]["endpoint"]
+    assert ended == (0, "")
+
+
+def test_people_are_told_where_what_and_how_to_stop(tmp_path):
+    process = start("--data-dir", str(tmp_path / "data"))
+
+    lines = []
+    while not lines or not lines[-1].startswith("Stop it"):
+        lines.append(process.stdout.readline())
+    ended = stopped(process, signal.SIGINT)
+
+    text = "".join(lines)
+    assert f"{tmp_path / 'data'} (kept)" in text
+    assert "export AIRFLOW_CONN_TABLESTORE_DEFAULT='{" in text
+    assert f"kill {process.pid}" in text
+    assert ended == (0, "")
+
+
+def test_data_is_there_after_a_restart(tmp_path):
+    for number in range(2):
+        process = start("--data-dir", str(tmp_path), "--json")
+        bucket = bucket_of(json.loads(process.stdout.readline()))
+        if number == 0:
+            bucket.put_object("small", b"body")
+            bucket.put_object("large", b"b" * 200_000)
+        assert bucket.get_object("small").read() == b"body"
+        assert bucket.get_object("large").read() == b"b" * 200_000
+        assert stopped(process) == (0, "")
+
+
+def test_the_default_directory_is_the_users(tmp_path):
+    process = start("--json", XDG_STATE_HOME=str(tmp_path))
+
+    process.stdout.readline()
+    stopped(process)
+
+    assert (tmp_path / "airflow-tablestore" / "emulator" / "oss" / "oss.sqlite").exists()
+
+
+def test_nothing_is_left_of_an_ephemeral_one(tmp_path):
+    process = start("--ephemeral", "--json", TMPDIR=str(tmp_path))
+    bucket_of(json.loads(process.stdout.readline())).put_object("large", b"b" * 200_000)
+
+    stopped(process)
+
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_one_directory_has_one_emulator(tmp_path):
+    first = start("--data-dir", str(tmp_path), "--json")
+    first.stdout.readline()
+
+    second = start("--data-dir", str(tmp_path))
+    _, error = second.communicate(timeout=20)
+    stopped(first)
+
+    assert second.returncode == 2
+    assert f"Another emulator (process {first.pid}) uses the data directory {tmp_path}" in error
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_busy_port_is_named(offset):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        process = start("--ephemeral", "--port", str(port - offset))
+        _, error = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert f"Port {port} of 127.0.0.1 is not free" in error
+    assert "--port" in error
+    assert "Traceback" not in error
+
+
+def test_it_listens_on_this_machine_only():
+    process = start("--ephemeral", "--json")
+    told = json.loads(process.stdout.readline())
+    port = int(told["oss"]["endpoint"].rpartition(":")[2])
+
+    with socket.socket() as other:
+        other.settimeout(2)
+        refused = other.connect_ex(("127.0.0.2", port))
+    stopped(process)
+
+    assert refused != 0
