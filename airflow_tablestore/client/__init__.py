@@ -1,0 +1,7 @@
+"""The only place with sockets: one method that sends a Call."""
+
+from airflow_tablestore.client.client import Client, Surroundings
+from airflow_tablestore.client.endpoint import Endpoint
+from airflow_tablestore.client.retry import NO_RETRY, OnRetry, RetryPolicy
+
+__all__ = ["NO_RETRY", "Client", "Endpoint", "OnRetry", "RetryPolicy", "Surroundings"]

@@ -77,12 +77,12 @@ class Transport:
             case NameResolutionError():
                 message = f"there is no host with the name in {place}. Check the connection's endpoint, and DNS."
                 return RetryLater(message, operation=operation, code=UNREACHABLE)
+            case NewConnectionError():
+                message = f"nobody answers at {place}: {_reason(error)}. Check the connection's endpoint and port."
+                return RetryLater(message, operation=operation, code=UNREACHABLE)
             case ConnectTimeoutError():
                 message = f"no connection to {place} within {CONNECT_SECONDS:g} s. Check the connection's endpoint, "
                 message += "and whether this network may reach it (VPC endpoints answer only inside their VPC)."
-                return RetryLater(message, operation=operation, code=UNREACHABLE)
-            case NewConnectionError():
-                message = f"nobody answers at {place}: {_reason(error)}. Check the connection's endpoint and port."
                 return RetryLater(message, operation=operation, code=UNREACHABLE)
             case ReadTimeoutError():
                 message = f"{place} gave no answer within {place.timeout_seconds:g} s. If this lasts, raise the "
