@@ -109,7 +109,7 @@ def _uvicorn() -> Any:
 
 
 def _listener(port: int, name: str) -> socket.socket:
-    # asyncio turns Nagle's algorithm off only for sockets that name TCP; with it on, an answer may wait 40 ms for an ACK
+    # asyncio turns Nagle's algorithm off only for sockets that name TCP; with it on, answers may wait 40 ms for an ACK
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
