@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.tablestore.cells import (
@@ -45,6 +46,9 @@ from airflow_tablestore.emulator.tablestore.writes import UNIT_BYTES
 from airflow_tablestore.wire.proto import table_pb2 as pb
 
 _POSITION = struct.Struct("<q")
+
+Resume: TypeAlias = tuple[KeySection, bytes]
+"""A wide row that an earlier answer began, and the token in it where this one goes on; the token is empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class Reads:
         if view.is_whole and table.holds_answers and not request.token:
             page = self._whole(rows, limit)
         else:
-            page = self._selected(table, rows, view, limit, request.token)
+            page = self._selected(table, rows, view, limit, (start.key, request.token))
         return page.answer()
 
     def _view(
@@ -218,11 +222,12 @@ class Reads:
             if size > most:
                 section = stored_key(row)
                 cells, rest = _fitting(stored_cells(row, len(section.wire)), most)
-                return RangePage([encode_row(section, cells)], section if rest else None, _token(rest))
+                if rest:
+                    return RangePage([encode_row(section, cells)], section, _token(rest))
             out.append(row)
         return RangePage(out, None, b"")
 
-    def _selected(self, table: Table, rows: Iterator[bytes], view: View, limit: int, token: bytes) -> RangePage:
+    def _selected(self, table: Table, rows: Iterator[bytes], view: View, limit: int, resume: Resume) -> RangePage:
         out: list[bytes] = []
         size, most, seen = 0, self._limits.range_bytes, 0
         now = self._clock.millis()
@@ -232,8 +237,8 @@ class Reads:
                 return RangePage(out, section, b"")
             seen += 1
             cells = view.of(table, section, stored_cells(row, len(section.wire)), now)
-            if token:
-                cells, token = cells and _after(cells, token), b""
+            if resume[1] and cells and section == resume[0]:
+                cells = _after(cells, resume[1])
             if cells is None:
                 continue
             encoded = encode_row(section, cells)
@@ -242,7 +247,8 @@ class Reads:
                 return RangePage(out, section, b"")
             if size > most:
                 fitting, rest = _fitting(cells, most)
-                return RangePage([encode_row(section, fitting)], section if rest else None, _token(rest))
+                if rest:
+                    return RangePage([encode_row(section, fitting)], section, _token(rest))
             out.append(encoded)
         return RangePage(out, None, b"")
 
