@@ -5,7 +5,7 @@ protobuf accepts a body that lacks required fields, so a message is whole only a
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 
@@ -25,7 +25,8 @@ def parse(kind: type[M], body: bytes) -> M:
         message.ParseFromString(body)
     except DecodeError as error:
         raise ProtocolError(f"{len(body)} bytes that are no {name}") from error
-    missing = message.FindInitializationErrors()
-    if missing:
+    if not message.IsInitialized():
+        # every implementation has the method that names the fields, but the type stubs lack it
+        missing = cast(Any, message).FindInitializationErrors()
         raise ProtocolError(f"a {name} without {', '.join(missing)}")
     return message
