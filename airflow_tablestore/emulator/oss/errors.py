@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_tablestore.emulator.oss.xml import Element, document
+from airflow_tablestore.emulator.oss.xml import Element, document, legible
 from airflow_tablestore.errors import TablestoreError
 
 REFUSALS: Mapping[str, tuple[int, str]] = {
@@ -90,4 +90,4 @@ class Refusal(TablestoreError):
         if self.status == 304:
             return b""
         told = {"Code": self.code, "Message": self.message, "RequestId": request_id, "HostId": host, **self.details}
-        return document(Element("Error", [Element(name, value) for name, value in told.items()]))
+        return document(Element("Error", [Element(name, legible(value)) for name, value in told.items()]))

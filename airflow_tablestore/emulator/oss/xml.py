@@ -5,12 +5,14 @@ Documents of clients are read with expat through ElementTree; a document type is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _UNPRINTABLE = {chr(code): f"&#{code};" for code in range(32) if chr(code) not in "\t\n"}
 
 
@@ -47,6 +49,11 @@ def _write(element: Element, parts: list[str]) -> None:
 def names(key: str, *, is_url_encoded: bool) -> str:
     """A key as a listing shows it: with `encoding-type=url` every special byte is percent-encoded, the slash too."""
     return quote(key, safe="") if is_url_encoded else key
+
+
+def legible(text: str) -> str:
+    """The text with a question mark for everything that XML cannot hold. Only for people: keys stay as they are."""
+    return _FORBIDDEN.sub("?", text)
 
 
 def parse(body: bytes, root_name: str) -> ElementTree.Element | None:
