@@ -184,6 +184,10 @@ class PipelineSpec(Part):
             return self.start
         return self.start.replace(tzinfo=ZoneInfo(self.timezone))
 
+    def to_mapping(self) -> dict[str, Any]:
+        """What the author wrote, as plain data that JSON can hold; the same spec comes from it again."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
     def warnings(self) -> Iterator[Finding]:
         """What is allowed and yet probably not meant."""
         if self.start is not None and self.schedule is None:

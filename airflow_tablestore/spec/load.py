@@ -56,6 +56,17 @@ def load(path: str | Path) -> Any:
     return document.spec
 
 
+def from_mapping(data: Mapping[str, Any]) -> Any:
+    """The spec that plain data describe: what a spec file holds.
+
+    :raises SpecError: with every problem, each naming its key.
+    """
+    spec, problems = check(data)
+    if spec is None:
+        raise SpecError(problems)
+    return spec
+
+
 def read(path: str | Path) -> Document:
     """A file's spec and its problems."""
     text, problems = read_bytes(Path(path))

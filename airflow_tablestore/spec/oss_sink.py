@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from airflow_tablestore.errors import SpecError
+from airflow_tablestore.pipeline.formats.dates import strftime_of
 from airflow_tablestore.spec.common import Part
 from airflow_tablestore.spec.problems import Finding, fault, faults, finding, shown
 from airflow_tablestore.spec.values import BucketName, ConnectionName, Count, Encoding, folded
@@ -66,6 +68,17 @@ def _one_line(value: str) -> str:
     return value
 
 
+def _date_format(value: str) -> str:
+    try:
+        strftime_of(value)
+    except SpecError as error:
+        raise fault(
+            f"{shown(value)} is no format of a time", "write iso, yyyy-MM-dd HH:mm:ss or %Y-%m-%d %H:%M:%S"
+        ) from error
+    return value
+
+
+DateFormat = Annotated[str, Field(min_length=1), AfterValidator(_date_format)]
 NullText = Annotated[str, AfterValidator(_one_line)]
 
 
@@ -84,9 +97,12 @@ class CsvOptions(Part):
     header: bool = Field(
         default=True, description="Whether each object begins with the names of the columns.", examples=[False]
     )
-    quote: Annotated[Literal["needed", "all"], folded("needed", "all", always="all", minimal="needed")] = Field(
+    quote: Annotated[
+        Literal["needed", "all", "none"], folded("needed", "all", "none", always="all", minimal="needed")
+    ] = Field(
         default="needed",
-        description="Which values stand in quotes: those that need them, or all but null.",
+        description="Which values stand in quotes: those that need them, all but nulls, or none. "
+        "With `none` a row that would need one is a dirty record.",
         examples=["all"],
     )
     encoding: Encoding = Field(
@@ -94,10 +110,10 @@ class CsvOptions(Part):
         description="Encoding of the text. A character that it does not have makes the row a dirty record.",
         examples=["GBK"],
     )
-    date_format: str = Field(
+    date_format: DateFormat = Field(
         default="iso",
-        min_length=1,
-        description="How times are written: `iso`, or a strftime format. A table's own columns hold no times.",
+        description="How times are written: `iso`, or a pattern such as `yyyy-MM-dd HH:mm:ss` or `%Y-%m-%d`. "
+        "A table's own columns hold no times.",
         examples=["%Y-%m-%d %H:%M:%S"],
     )
 
@@ -123,26 +139,30 @@ class TextOptions(Part):
         description="Encoding of the text. A character that it does not have makes the row a dirty record.",
         examples=["GBK"],
     )
-    date_format: str = Field(
-        default="iso",
-        min_length=1,
-        description="How times are written: `iso`, or a strftime format.",
-        examples=["%Y-%m-%d"],
+    date_format: DateFormat = Field(
+        default="iso", description="How times are written, as for csv.", examples=["%Y-%m-%d"]
     )
+
+    @model_validator(mode="after")
+    def _null_is_clear(self) -> Self:
+        if self.delimiter in self.null:
+            raise faults([finding(("null",), "must not hold the delimiter", 'write "\\N"')])
+        return self
 
 
 class ParquetOptions(Part):
     """How a Parquet object looks."""
 
     compression: Annotated[
-        Literal["zstd", "snappy", "gzip", "none"], folded("zstd", "snappy", "gzip", "none", uncompressed="none")
+        Literal["zstd", "snappy", "gzip", "lz4", "none"],
+        folded("zstd", "snappy", "gzip", "lz4", "none", uncompressed="none"),
     ] = Field(default="zstd", description="Compression of the pages.", examples=["snappy"])
-    row_group_rows: Count | None = Field(
-        default=None,
+    row_group_rows: Count = Field(
+        default=100_000,
         ge=1000,
         le=10_000_000,
-        description="Most rows of a row group. By the engine, with the memory in mind, when absent.",
-        examples=[100_000],
+        description="Most rows of a row group. Wide rows make it shorter, so that memory stays flat.",
+        examples=[500_000],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PlainSerializer,
     PlainValidator,
     Tag,
     WithJsonSchema,
@@ -27,6 +29,7 @@ from airflow_tablestore.spec.values import (
     base64_bytes,
     folded,
     key_literal,
+    key_text,
 )
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, INT64_MAX, INT64_MIN, Bound
 
@@ -68,10 +71,14 @@ class PickedColumn(Part):
         return self.to or self.name
 
 
+def _value_text(value: object) -> object:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
 class ConstantColumn(Part):
     """A column that holds the same value in every row."""
 
-    value: Any = Field(
+    value: Annotated[Any, PlainSerializer(_value_text)] = Field(
         description="The value; of a binary column as base64 text; null with a `type`.", examples=["cn-hangzhou"]
     )
     to: ColumnName = Field(alias="as", description="Its name in the output.", examples=["region"])
@@ -91,6 +98,9 @@ class ConstantColumn(Part):
                     )
                 ]
             )
+        if isinstance(self.value, bytes) and self.type is None:
+            object.__setattr__(self, "type", "binary")
+            self.__pydantic_fields_set__.add("type")
         if not _fits(self.value, self.resolved_type):
             raise faults(
                 [
@@ -281,6 +291,12 @@ def _split(value: object) -> int | tuple[Any, ...]:
     raise fault(f"must be auto, a number of tasks or a list of points, not {shown(value)}", "write split: auto")
 
 
+def _split_text(split: int | tuple[Any, ...]) -> object:
+    if isinstance(split, int):
+        return split or "auto"
+    return [key_text(point) for point in split]
+
+
 def _problems_of_points(points: Sequence[Any]) -> Iterator[Finding]:
     for position, point in enumerate(points):
         if isinstance(point, Bound):
@@ -321,6 +337,7 @@ class TableSource(Part):
     split: Annotated[
         Any,
         PlainValidator(_split),
+        PlainSerializer(_split_text),
         WithJsonSchema(
             {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}, {"type": "array", "items": KEY_SCHEMA}]}
         ),

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from airflow_tablestore.spec.problems import fault, nearest, shown
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, INT64_MAX, INT64_MIN, Bound
@@ -48,7 +48,10 @@ def duration_text(length: timedelta) -> str:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": _DURATION, "examples": ["5m"]})
+    timedelta,
+    BeforeValidator(duration),
+    PlainSerializer(duration_text),
+    WithJsonSchema({"type": "string", "pattern": _DURATION, "examples": ["5m"]}),
 ]
 
 
@@ -197,7 +200,10 @@ def _moment(value: object) -> datetime:
 
 
 Moment = Annotated[
-    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "examples": ["2026-11-20T00:00:00+08:00"]})
+    datetime,
+    BeforeValidator(_moment),
+    PlainSerializer(datetime.isoformat),
+    WithJsonSchema({"type": "string", "examples": ["2026-11-20T00:00:00+08:00"]}),
 ]
 """A time; without a zone it is in the spec's timezone."""
 
@@ -240,6 +246,18 @@ def key_literal(value: object) -> int | str | bytes | Bound:
     )
 
 
+def key_text(part: int | str | bytes | Bound) -> int | str | dict[str, str]:
+    """A part of a primary key as a spec writes it."""
+    match part:
+        case Bound():
+            return part.value
+        case bytes():
+            return {"binary": base64.b64encode(part).decode()}
+        case str() if part.upper() in Bound.__members__:
+            return {"string": part}
+    return part
+
+
 KEY_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"type": "integer"},
@@ -258,7 +276,7 @@ KEY_SCHEMA: dict[str, Any] = {
         },
     ]
 }
-KeyLiteral = Annotated[Any, PlainValidator(key_literal), WithJsonSchema(KEY_SCHEMA)]
+KeyLiteral = Annotated[Any, PlainValidator(key_literal), PlainSerializer(key_text), WithJsonSchema(KEY_SCHEMA)]
 
 
 def _encoding(name: str) -> str:

@@ -1,0 +1,97 @@
+"""What a spec becomes: the pipeline that the command line and the operators run.
+
+The only place where the words of a spec meet the values of the engine. No service is asked here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow_tablestore.pipeline.contract import Constant, Format, Limits, Picked
+from airflow_tablestore.pipeline.formats.compression import Compression
+from airflow_tablestore.pipeline.formats.csv import Csv
+from airflow_tablestore.pipeline.formats.jsonl import JsonLines
+from airflow_tablestore.pipeline.formats.parquet import Parquet
+from airflow_tablestore.pipeline.formats.text import Text
+from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, TableSelection, Unknown, WriteMode
+from airflow_tablestore.spec.common import Limits as LimitsSpec
+from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.oss_sink import OssSink
+from airflow_tablestore.spec.placeholders import render
+from airflow_tablestore.spec.table_source import ConstantColumn, PickedColumn, TableSource
+from airflow_tablestore.wire.row import ColumnType
+
+MEGABYTE = 1024 * 1024
+
+
+def full_export(spec: FullExportSpec, *, run_date: datetime) -> FullExport:
+    """The full export that a spec describes.
+
+    :param run_date: the time that the run is about, with its zone; the same for all tasks of a run.
+    """
+    return FullExport(
+        pipeline=spec.pipeline,
+        source=_selection(spec.source),
+        target=_target(spec, run_date),
+        limits=_limits(spec.limits),
+    )
+
+
+def _selection(source: TableSource) -> TableSelection:
+    columns = source.columns or ()
+    return TableSelection(
+        table=source.table,
+        columns=tuple(_column(column) for column in columns) or None,
+        types={c.name: ColumnType(c.type) for c in columns if isinstance(c, PickedColumn) and c.type},
+        unknown=Unknown(source.unknown_columns),
+        begin=source.range.begin if source.range else (),
+        end=source.range.end if source.range else (),
+        points=source.points,
+        tasks=source.tasks,
+    )
+
+
+def _column(column: PickedColumn | ConstantColumn) -> Picked | Constant:
+    if isinstance(column, ConstantColumn):
+        return Constant(column.resolved, ColumnType(column.resolved_type), column.output)
+    return Picked(column.name, column.output)
+
+
+def _target(spec: FullExportSpec, run_date: datetime) -> ObjectTarget:
+    sink = spec.sink
+    words: dict[str, str | datetime] = {"run_date": run_date, "table": spec.source.table, "pipeline": spec.pipeline}
+    return ObjectTarget(
+        bucket=sink.bucket,
+        prefix=render(sink.prefix, words, spec.timezone),
+        format=_format(sink),
+        write_mode=WriteMode(sink.write_mode),
+        truncates_foreign=sink.truncate_foreign,
+        max_object_bytes=(sink.max_file_mb or 0) * MEGABYTE,
+    )
+
+
+def _format(sink: OssSink) -> Format:
+    compression = Compression(sink.compress)
+    match sink.format:
+        case "csv":
+            csv = sink.csv
+            return Csv(csv.delimiter, csv.null, csv.header, csv.quote, csv.encoding, csv.date_format, compression)
+        case "text":
+            text = sink.text
+            return Text(text.delimiter, text.null, text.header, text.encoding, text.date_format, compression)
+        case "jsonl":
+            return JsonLines(compression)
+        case "parquet":
+            return Parquet(sink.parquet.compression, sink.parquet.row_group_rows)
+
+
+def _limits(limits: LimitsSpec) -> Limits:
+    """The engine's limits, where 0 says that there is none."""
+    return Limits(
+        errors=limits.errors,
+        mbps=limits.mbps or 0,
+        rows_per_second=limits.rows_per_second or 0,
+        workers=limits.workers or 0,
+        threads=limits.threads,
+        memory_mb=limits.memory_mb or 0,
+    )
