@@ -11,20 +11,9 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_tablestore.consumer.table import KeyRange as KeyRange
 from airflow_tablestore.pipeline.contract import PendingObject, Schema
 from airflow_tablestore.wire.row import AutoIncrement, Bound, KeyValue, PrimaryKey
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRange:
-    """The rows from `begin` (included) to `end` (excluded), read in that direction; begin > end reads backwards.
-
-    Both are full keys; INF_MIN and INF_MAX stand for parts that the author left open.
-    """
-
-    begin: PrimaryKey
-    end: PrimaryKey
-    is_backward: bool = False
 
 
 @dataclass(frozen=True, slots=True)
