@@ -1,7 +1,7 @@
 """What Airflow learns about this package before it imports any of it.
 
-Read by every Airflow process at its start, so nothing is imported here; the names below are resolved when they are needed.
-The connection form is described here and not by hook methods, as Airflow has it since 3.2.
+Every Airflow process reads it at its start, so nothing is imported here; the names below are resolved when needed. The
+connection form is described here and not by hook methods, as Airflow has it since 3.2.
 """
 
 from __future__ import annotations

@@ -34,4 +34,5 @@ def fields_of(connection: Connection) -> Fields:
         password=connection.password,
         schema=connection.schema,
         extra=extra,
+        conn_id=connection.conn_id or "",
     )

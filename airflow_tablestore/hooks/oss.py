@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_tablestore.hooks.fields import fields_of
 
 if TYPE_CHECKING:
+    from airflow_tablestore.pipeline.connections import Fields
     from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 
 
@@ -33,25 +34,29 @@ class ObjectStoreHook(BaseHook):
         super().__init__()
         self.oss_conn_id = oss_conn_id
 
-    @cached_property
-    def endpoint(self) -> OssEndpoint:
+    def endpoint(self, bucket: str = "") -> OssEndpoint:
         """Where the connection leads, and with which key.
 
+        :param bucket: refuses an endpoint that holds this bucket's name already.
         :raises SpecError: a field is missing or cannot be right; the message names it.
         """
         from airflow_tablestore.pipeline.connections import oss_endpoint
 
-        return oss_endpoint(fields_of(self.get_connection(self.oss_conn_id)))
+        return oss_endpoint(self._fields, bucket)
 
     def store(self, bucket: str) -> ObjectStore:
         """The objects of a bucket."""
         from airflow_tablestore.pipeline.sinks.oss import ObjectStore
 
-        return ObjectStore(self.endpoint, bucket)
+        return ObjectStore(self.endpoint(bucket), bucket)
 
-    def console_url(self, bucket: str, prefix: str) -> str:
+    def objects_url(self, bucket: str, prefix: str) -> str:
         """A page that lists the objects under a prefix: OSS's console, or the endpoint's own listing elsewhere."""
-        return listing_url(self.endpoint.url, bucket, prefix)
+        return listing_url(self.endpoint().url, bucket, prefix)
+
+    @cached_property
+    def _fields(self) -> Fields:
+        return fields_of(self.get_connection(self.oss_conn_id))
 
 
 def listing_url(endpoint_url: str, bucket: str, prefix: str) -> str:

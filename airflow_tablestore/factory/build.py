@@ -1,0 +1,93 @@
+"""A spec as an Airflow DAG: pure translation, nothing is asked and nothing depends on the time of day.
+
+Each kind adds one function to `TASKS`. What the author wrote reaches the operators as literals, so no template engine
+reads it; braces in prefixes are rendered by the engine, from the run's own date.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import DAG, literal
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from airflow_tablestore.operators.full_export import export_tasks
+
+if TYPE_CHECKING:
+    import pendulum
+
+    from airflow_tablestore.spec.common import Notifier, PipelineSpec
+    from airflow_tablestore.spec.load import Document
+
+TAG = "tablestore"
+
+
+def dag_of(document: Document, spec: PipelineSpec) -> DAG:
+    """The DAG of a spec that has no errors.
+
+    :param document: where the spec was read from; its data are what the tasks get.
+    """
+    with DAG(
+        spec.pipeline,
+        description=spec.description,
+        schedule=CronTriggerTimetable(spec.schedule, timezone=spec.timezone) if spec.schedule else None,
+        start_date=_start(spec),
+        catchup=spec.catchup,
+        max_active_runs=1,
+        tags=sorted({TAG, spec.kind, *spec.tags}),
+        default_args=_task_defaults(spec),
+        doc_md=_page(document, spec),
+    ) as dag:
+        TASKS[spec.kind](document.data, spec)
+    return dag
+
+
+def _full_export(data: Mapping[str, Any], spec: PipelineSpec) -> None:
+    export_tasks(
+        pipeline=spec.pipeline,
+        source=literal(data["source"]),
+        sink=literal(data["sink"]),
+        limits=literal(data.get("limits") or {}),
+        timezone=spec.timezone,
+        waits_for_previous_run=spec.self_dependent,
+    )
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any], PipelineSpec], None]] = {"full_export": _full_export}
+
+
+def _start(spec: PipelineSpec) -> pendulum.DateTime | None:
+    import pendulum
+
+    return None if spec.starts is None else pendulum.instance(spec.starts).in_timezone(spec.timezone)
+
+
+def _task_defaults(spec: PipelineSpec) -> dict[str, Any]:
+    """Airflow's own arguments of every task; those that the author left out are Airflow's to choose."""
+    given = spec.airflow
+    chosen = {
+        "owner": spec.owner,
+        "pool": given.pool,
+        "queue": given.queue,
+        "priority_weight": given.priority_weight,
+        "execution_timeout": given.execution_timeout,
+        "executor_config": given.executor_config,
+        "on_failure_callback": _notifier(given.on_failure) if given.on_failure else None,
+    }
+    retries: dict[str, int | timedelta] = {"retries": spec.retry.times, "retry_delay": spec.retry.delay}
+    return retries | {name: value for name, value in chosen.items() if value is not None}
+
+
+def _notifier(wanted: Notifier) -> Any:
+    return import_string(wanted.notifier)(**wanted.arguments)
+
+
+def _page(document: Document, spec: PipelineSpec) -> str:
+    """What the DAG's page in Airflow shows: the author's words, and the spec as it stands in its file."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", document.text)), default=0))
+    said = f"{spec.description}\n\n" if spec.description else ""
+    return f"{said}Made from `{document.file}`:\n\n{fence}yaml\n{document.text.rstrip()}\n{fence}\n"

@@ -1,0 +1,294 @@
+"""A table's rows into objects, as three tasks: plan, one mapped export per split, publish.
+
+Thin: each operator builds the export from its arguments, calls one function of `pipeline.full_export` and returns its
+report. `full_export` puts the three together for a DAG file written by hand; the factory does the same for a spec.
+Between the tasks go keys, upload ids and counts, never rows and never secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, XComArg, conf
+
+from airflow_tablestore.assets import objects_asset, table_asset
+from airflow_tablestore.hooks.oss import ObjectStoreHook
+from airflow_tablestore.hooks.tablestore import TablestoreHook
+from airflow_tablestore.operators.links import PublishedObjectsLink
+from airflow_tablestore.operators.retries import retried_only_where_it_helps
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Asset, Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_tablestore.operators.lineage import ExportLineage
+    from airflow_tablestore.pipeline.full_export import FullExport, Services
+    from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+
+TOLD_WITH_ASSET = ("rows", "bytes", "objects", "manifest")
+RETRIES, RETRY_DELAY = 3, timedelta(minutes=2)
+LABEL = "{{ split_label }}"
+"""Each mapped task puts its split's label there, so that the grid shows key ranges and not numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExport:
+    """An export with its services, and what a person wants to know of them."""
+
+    export: FullExport
+    services: Services
+    instance: str
+    objects_url: str
+
+
+class FullExportTask(BaseOperator):
+    """What the three tasks share: which rows go where. Not used by itself.
+
+    :param pipeline: names the export in its objects' keys and in its manifest.
+    :param source: what a spec has under `source`: table, connection, columns, range, split.
+    :param sink: what a spec has under `sink`: type, bucket, prefix, format.
+    :param limits: what a spec has under `limits`.
+    :param timezone: the zone of dates in placeholders of the prefix.
+    """
+
+    template_fields: Sequence[str] = ("pipeline", "source", "sink", "limits")
+    ui_color = "#fff1e0"
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        source: Mapping[str, Any],
+        sink: Mapping[str, Any],
+        limits: Mapping[str, Any] | None = None,
+        timezone: str = "UTC",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.source = source
+        self.sink = sink
+        self.limits = limits
+        self.timezone = timezone
+
+    def spec(self) -> FullExportSpec:
+        """The arguments, now without templates, as a spec.
+
+        :raises SpecError: they do not make one; holds every problem.
+        """
+        from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+
+        given: dict[str, Any] = {"source": self.source, "sink": self.sink, "limits": self.limits or {}}
+        return FullExportSpec(pipeline=self.pipeline, timezone=self.timezone, **given)
+
+    @contextmanager
+    def open(self, context: Context) -> Iterator[OpenExport]:
+        """The export of this run, ready to go; errors that no retry can help end the task for good."""
+        from airflow_tablestore.pipeline.full_export import Services
+        from airflow_tablestore.spec.build import full_export
+
+        with retried_only_where_it_helps():
+            spec = self.spec()
+            export = full_export(spec, run_date=moment(context))
+            tablestore, oss = TablestoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
+            bucket, prefix = export.target.bucket, export.target.prefix
+            with tablestore.get_conn() as client:
+                services = Services(client, oss.store(bucket))
+                yield OpenExport(export, services, tablestore.instance, oss.objects_url(bucket, prefix))
+
+
+class PlanFullExportOperator(FullExportTask):
+    """Divides the table into splits, pins the columns and claims the prefix.
+
+    Returns the splits, one mapped task each; what they share is in XCom `head`.
+    """
+
+    def __init__(self, *, inlets: Sequence[Asset] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs, inlets=[*_table_assets(kwargs.get("source")), *(inlets or ())])
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        from airflow_tablestore.pipeline.full_export import plan
+        from airflow_tablestore.pipeline.run import run_key
+
+        key = run_key(moment(context), context["run_id"])
+        with self.open(context) as run:
+            planned = plan(run.export, run.services, run=key, most_splits=conf.getint("core", "max_map_length"))
+        self.log.info("Run %s has %d split(s).", key, len(planned.splits))
+        context["ti"].xcom_push(key="head", value=planned.head.to_json())
+        return [split.to_json() for split in planned.splits]
+
+
+class ExportSplitOperator(FullExportTask):
+    """Uploads the rows of one split; nothing is visible yet. Expand it over the plan's splits.
+
+    :param head: XCom `head` of the plan.
+    :param split: one split of the plan.
+    """
+
+    template_fields = (*FullExportTask.template_fields, "head", "split")
+
+    def __init__(
+        self,
+        *,
+        head: Mapping[str, Any],
+        split: Mapping[str, Any],
+        map_index_template: str = LABEL,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs, map_index_template=map_index_template)
+        self.head = head
+        self.split = split
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_tablestore.pipeline.full_export import export_split
+        from airflow_tablestore.pipeline.plan import PlanHead, Split
+        from airflow_tablestore.pipeline.progress import LogProgress
+
+        head, split = PlanHead.from_json(dict(self.head)), Split.from_json(dict(self.split))
+        context["split_label"] = split.label  # type: ignore[typeddict-unknown-key]
+        with self.open(context) as run:
+            progress = LogProgress(self.log)
+            attempt = context["ti"].try_number
+            report = export_split(run.export, run.services, head, split, attempt=attempt, progress=progress)
+        return report.to_json()
+
+
+class PublishExportOperator(FullExportTask):
+    """Makes all uploaded objects visible at once, with their manifest, and removes what they replace.
+
+    Its outlet is the asset of the objects, with rows, bytes, objects and manifest.
+
+    :param head: XCom `head` of the plan.
+    :param reports: what the export tasks returned.
+    """
+
+    template_fields = (*FullExportTask.template_fields, "head", "reports")
+    operator_extra_links = (PublishedObjectsLink(),)
+
+    def __init__(
+        self,
+        *,
+        head: Mapping[str, Any] | XComArg,
+        reports: Sequence[Mapping[str, Any]] | XComArg,
+        inlets: Sequence[Asset] | None = None,
+        outlets: Sequence[Asset] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.published = _objects_assets(kwargs.get("sink"))
+        super().__init__(
+            **kwargs,
+            inlets=[*_table_assets(kwargs.get("source")), *(inlets or ())],
+            outlets=[*self.published, *(outlets or ())],
+        )
+        self.head: Any = head
+        self.reports: Any = reports
+        self.lineage: ExportLineage | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_tablestore.operators.lineage import ExportLineage
+        from airflow_tablestore.pipeline.full_export import publish
+        from airflow_tablestore.pipeline.plan import PlanHead, SplitReport
+
+        head = PlanHead.from_json(dict(self.head))
+        # A slice of the lazy sequence is one request; iterating over it makes one for each split.
+        reports = [SplitReport.from_json(dict(report)) for report in self.reports[:]]
+        with self.open(context) as run:
+            target = run.export.target
+            PublishedObjectsLink.remember(context, run.objects_url)
+            report = publish(run.export, run.services, head, reports, attempt=context["ti"].try_number)
+        for asset in self.published:
+            context["outlet_events"][asset].extra = {key: report.to_json()[key] for key in TOLD_WITH_ASSET}
+        self.lineage = ExportLineage(
+            instance=run.instance,
+            table=run.export.source.table,
+            bucket=target.bucket,
+            prefix=target.prefix,
+            schema=head.schema,
+            report=report,
+        )
+        return report.to_json()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """What was read and written, for OpenLineage; None when nothing was published."""
+        return self.lineage.facets() if self.lineage else None
+
+
+def full_export(
+    *,
+    pipeline: str,
+    source: Mapping[str, Any],
+    sink: Mapping[str, Any],
+    limits: Mapping[str, Any] | None = None,
+    timezone: str = "UTC",
+    group_id: str = "full_export",
+    retries: int = RETRIES,
+    retry_delay: timedelta = RETRY_DELAY,
+    **task_arguments: Any,
+) -> TaskGroup:
+    """A full export as one task group, for a DAG file written by hand.
+
+    `source`, `sink` and `limits` hold what a spec has under these keys; their strings are templates.
+
+    :param task_arguments: handed to all three tasks, such as `pool` or `execution_timeout`.
+    """
+    with TaskGroup(group_id) as group:
+        export_tasks(
+            pipeline=pipeline,
+            source=source,
+            sink=sink,
+            limits=limits,
+            timezone=timezone,
+            retries=retries,
+            retry_delay=retry_delay,
+            **task_arguments,
+        )
+    return group
+
+
+def export_tasks(*, waits_for_previous_run: bool = False, **arguments: Any) -> None:
+    """The three tasks, chained, in the DAG or group that is being built."""
+    # The two tasks right behind the plan are all that a run has, so waiting for them is waiting for the whole run.
+    waiting: dict[str, Any] = {"wait_for_downstream": True} if waits_for_previous_run else {}
+    plan = PlanFullExportOperator(task_id="plan", **arguments, **waiting)
+    head = XComArg(plan, key="head")
+    export = ExportSplitOperator.partial(task_id="export", head=head, map_index_template=LABEL, **arguments).expand(
+        split=plan.output
+    )
+    PublishExportOperator(task_id="publish", head=head, reports=export.output, **arguments)
+
+
+def moment(context: Context) -> datetime:
+    """The time that a run is about: its logical date, or when it was due. Stays the same when tasks are cleared."""
+    run = context["dag_run"]
+    return run.logical_date or run.run_after
+
+
+def _table_assets(source: Any) -> list[Asset]:
+    """The source's asset, when it is known while the DAG is parsed."""
+    given = _known(source)
+    return [table_asset(given.get("connection", TablestoreHook.default_conn_name), given["table"])] if given else []
+
+
+def _objects_assets(sink: Any) -> list[Asset]:
+    given = _known(sink)
+    return [objects_asset(given["bucket"], given["prefix"])] if given else []
+
+
+def _known(part: Any) -> dict[str, str]:
+    """The names in a source or sink, be it a mapping, wrapped as a literal, or made in Python; {} while a template or
+    another task has yet to give one of them. A prefix may have templates, its asset ends before them."""
+    part = getattr(part, "value", part)
+    given: Mapping[str, Any] = (
+        part if isinstance(part, Mapping) else {name: getattr(part, name, None) for name in _NAMES}
+    )
+    found = {name: given[name] for name in _NAMES if given.get(name) is not None}
+    is_named = "table" in found or {"bucket", "prefix"} <= set(found)
+    is_fixed = all(isinstance(text, str) and (name == "prefix" or "{" not in text) for name, text in found.items())
+    return found if is_named and is_fixed else {}
+
+
+_NAMES = ("connection", "table", "bucket", "prefix")

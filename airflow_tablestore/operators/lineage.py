@@ -1,0 +1,54 @@
+"""A finished export as OpenLineage facets, when OpenLineage is installed.
+
+Names are the real ones, so that lineage joins with that of other tools: the table within its instance, the objects
+within their bucket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_tablestore.assets import SCHEME
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_tablestore.pipeline.contract import Report, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class ExportLineage:
+    """What one publication read and wrote."""
+
+    instance: str
+    table: str
+    bucket: str
+    prefix: str
+    schema: Schema
+    report: Report
+
+    def facets(self) -> OperatorLineage[Any, Any]:
+        """Input with its schema, output with its rows and bytes."""
+        from airflow.providers.common.compat.openlineage.facet import (
+            Dataset,
+            OutputDataset,
+            OutputStatisticsOutputDatasetFacet,
+            SchemaDatasetFacet,
+            SchemaDatasetFacetFields,
+        )
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        fields = [SchemaDatasetFacetFields(name=c.name, type=c.type.value) for c in self.schema.columns]
+        counted = OutputStatisticsOutputDatasetFacet(rowCount=self.report.rows, size=self.report.bytes)
+        table = Dataset(
+            namespace=f"{SCHEME}://{self.instance}",
+            name=self.table,
+            facets={"schema": SchemaDatasetFacet(fields=fields)},
+        )
+        objects = OutputDataset(
+            namespace=f"oss://{self.bucket}",
+            name=self.prefix.rstrip("/"),
+            outputFacets={"outputStatistics": counted},
+        )
+        return OperatorLineage(inputs=[table], outputs=[objects])
