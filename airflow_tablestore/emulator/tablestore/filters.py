@@ -13,18 +13,13 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
-
-from google.protobuf.message import Message
+from typing import Any, TypeAlias
 
 from airflow_tablestore.emulator.tablestore.cells import StoredCell, value_of
 from airflow_tablestore.emulator.tablestore.errors import invalid
 from airflow_tablestore.emulator.tablestore.keys import BINARY, BOOLEAN, DOUBLE, INTEGER, STRING, KeyPart
-from airflow_tablestore.errors import ProtocolError
-from airflow_tablestore.wire.message import parse
+from airflow_tablestore.emulator.tablestore.messages import read
 from airflow_tablestore.wire.proto import table_pb2 as pb
-
-M = TypeVar("M", bound=Message)
 
 MAX_FILTERS = 32
 """Source: tests of the Java SDK, 'The count of filter exceeds the max: 32.'"""
@@ -158,9 +153,9 @@ def read_filter(data: bytes) -> Filter:
 
     :raises ServiceError: it cannot be parsed, or combines filters as the service does not.
     """
-    message = _parsed(pb.Filter, data, "Deserialize filter failed.")
+    message = read(pb.Filter, data, "Deserialize filter failed.")
     if message.type == pb.FT_COLUMN_PAGINATION:
-        page = _parsed(pb.ColumnPaginationFilter, message.filter, "Deserialize column pagination filter failed.")
+        page = read(pb.ColumnPaginationFilter, message.filter, "Deserialize column pagination filter failed.")
         if page.offset < 0:
             raise invalid("Offset in ColumnPaginationFilter must be greater than or equal to 0.")
         if page.limit <= 0:
@@ -183,10 +178,10 @@ def _condition(message: pb.Filter, counter: list[int]) -> Single | Composite:
     if counter[0] > MAX_FILTERS:
         raise invalid(f"The count of filter exceeds the max: {MAX_FILTERS}.")
     if message.type == pb.FT_SINGLE_COLUMN_VALUE:
-        return _single(_parsed(pb.SingleColumnValueFilter, message.filter, "Deserialize relation filter failed."))
+        return _single(read(pb.SingleColumnValueFilter, message.filter, "Deserialize relation filter failed."))
     if message.type != pb.FT_COMPOSITE_COLUMN_VALUE:
         raise invalid(f"Invalid type of sub-filter: {pb.FilterType.Name(message.type)}.")
-    composite = _parsed(pb.CompositeColumnValueFilter, message.filter, "Deserialize composite filter failed.")
+    composite = read(pb.CompositeColumnValueFilter, message.filter, "Deserialize composite filter failed.")
     parts = tuple(_condition(part, counter) for part in composite.sub_filters)
     if composite.combinator == pb.LO_NOT and len(parts) != 1:
         raise invalid("Invalid NOT operator: the number of sub-filters must be 1.")
@@ -217,10 +212,3 @@ def _single(message: pb.SingleColumnValueFilter) -> Single:
         pattern,
         cast,
     )
-
-
-def _parsed(kind: type[M], data: bytes, message: str) -> M:
-    try:
-        return parse(kind, data)
-    except ProtocolError:
-        raise invalid(message) from None

@@ -17,13 +17,12 @@ from google.protobuf.message import Message
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.tablestore.definitions import Definitions
 from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
+from airflow_tablestore.emulator.tablestore.messages import read
 from airflow_tablestore.emulator.tablestore.reads import Reads
 from airflow_tablestore.emulator.tablestore.splits import Splits
 from airflow_tablestore.emulator.tablestore.storage import ChangeLog, Store
 from airflow_tablestore.emulator.tablestore.validation import Limits
 from airflow_tablestore.emulator.tablestore.writes import Writes
-from airflow_tablestore.errors import ProtocolError
-from airflow_tablestore.wire.message import parse
 from airflow_tablestore.wire.proto import table_pb2 as pb
 
 log = logging.getLogger(__name__)
@@ -104,10 +103,7 @@ class Service:
         known = self._operations.get(operation)
         if known is None:
             raise invalid(f"Unsupported operation: '{operation}'.")
-        try:
-            request = parse(known.request, body)
-        except ProtocolError:
-            raise invalid("Parse PBMessage from RawString failed.") from None
+        request = read(known.request, body, "Parse PBMessage from RawString failed.")
         return known.run(instance, request).SerializeToString()
 
     def _start_transaction(self, instance: str, request: pb.StartLocalTransactionRequest) -> Message:

@@ -62,6 +62,11 @@ def check_column_name(name: bytes) -> None:
     """
     if not 0 < len(name) <= 255 or name[0] == 0x23:
         raise invalid(f"Invalid column name: '{show(name)}'.")
+    if not name.isascii():
+        try:
+            name.decode("utf-8")
+        except UnicodeDecodeError:
+            raise invalid(f"Invalid column name: '{show(name)}'.") from None
 
 
 def check_put(change: Change, limits: Limits) -> None:
@@ -129,7 +134,7 @@ def _check_cells(change: Change, limits: Limits) -> None:
         )
     keys = {part.name for part in change.parts}
     for name, _, _, value, _, _ in cells:
-        if not 0 < len(name) <= 255 or name[0] == 0x23:
+        if not 0 < len(name) <= 255 or name[0] == 0x23 or not name.isascii():
             check_column_name(name)
         if name in keys:
             raise invalid(f"Duplicated attribute column name with primary key column: '{show(name)}'.")
