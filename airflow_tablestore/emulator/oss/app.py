@@ -101,21 +101,22 @@ class OssApp:
         """Answers one request."""
         started, request_id = time.monotonic(), secrets.token_hex(12).upper()
         host, method = "", scope["method"]
-        spool = self.store.spool()
+        spool, is_handed_over = self.store.spool(), False
         try:
             address = address_of(scope)
             host = address.host
             handler = self._accepted(address)
             if not await self._received(address, receive, spool):
                 return  # the caller went away in the middle of its body
-            answer = await self._in_thread(handler, self.store, Request(address, spool))
+            is_handed_over = True
+            answer = await self._in_thread(_handled, handler, self.store, Request(address, spool))
         except Refusal as refusal:
             answer = _refused(refusal, method, request_id, host)
         except Exception:  # whatever goes wrong, the caller gets the service's 500 and the server lives on
             log.exception("OSS request %s %s failed", method, scope["path"])
             answer = _refused(Refusal("InternalError"), method, request_id, host)
         finally:
-            if spool.is_on_disk:
+            if spool.is_on_disk and not is_handed_over:
                 await self._in_thread(spool.discard)
         millis = round((time.monotonic() - started) * 1000)
         answer.headers = {"x-oss-request-id": request_id, "x-oss-server-time": str(millis), **answer.headers}
@@ -175,6 +176,14 @@ class OssApp:
 
     def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _handled(handler: Handler, store: Store, request: Request) -> Answer:
+    """The answer. The body is let go of in the same thread, so never between its adoption and the end of it."""
+    try:
+        return handler(store, request)
+    finally:
+        request.body.discard()
 
 
 def handler_of(address: Address) -> Handler:

@@ -36,18 +36,27 @@ class Piece:
 
 
 class Spool:
-    """Bytes that arrive in order and become a `Piece`. `discard` removes what nobody adopted."""
+    """Bytes that arrive in order and become a `Piece`. `discard` removes what nobody adopted.
+
+    A request that is given up may be discarded while its last bytes are being written in another thread.
+    """
 
     def __init__(self, folder: PieceFolder):
         self._folder, self.id = folder, uuid.uuid4().hex
         self._memory = bytearray()
         self._file: int | None = None
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._is_adopted = False
+        self._is_adopted = self._is_over = False
+        self._lock = threading.Lock()
         self.size, self.crc = 0, 0
 
     def write(self, data: bytes) -> None:
-        """Adds bytes; long bodies go to the disk."""
+        """Adds bytes; long bodies go to the disk. Nothing happens after `discard`."""
+        with self._lock:
+            if not self._is_over:
+                self._write(data)
+
+    def _write(self, data: bytes) -> None:
         self._md5.update(data)
         self.crc = crc64.checksum(data, self.crc)
         self.size += len(data)
@@ -92,7 +101,10 @@ class Spool:
 
     def discard(self) -> None:
         """Lets go of the file; removes it unless the piece was adopted."""
-        if self._file is not None:
+        with self._lock:
+            self._is_over = True
+            if self._file is None:
+                return
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
