@@ -41,6 +41,9 @@ test-live: $(READY) ## the same pipelines against your own account; says which v
 bench: $(READY)  ## speed and memory, as ratios of interleaved runs
 	@$(BIN)/python -m tests.bench
 
+proto: $(READY)  ## generate the message classes anew (needs grpcio-tools)
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. airflow_tablestore/wire/proto/*.proto
+
 docs: $(READY)   ## write the generated reference pages anew
 	@$(BIN)/python -m tests.docs.generate
 
