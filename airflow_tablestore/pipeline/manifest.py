@@ -1,0 +1,159 @@
+"""What a publication says about itself: `_manifest.json`.
+
+A reader needs nothing else: which objects belong to the export, how large they are and what they hold, in which format
+and with which types. Later runs read it too: it keeps the pinned schema and says what may be deleted. It holds no
+credentials, and no times of its own, so equal runs write equal manifests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_tablestore import __version__
+from airflow_tablestore.errors import ProtocolError
+from airflow_tablestore.pipeline.contract import Schema
+from airflow_tablestore.pipeline.layout import MANIFEST
+from airflow_tablestore.pipeline.store import Store
+
+VERSION = 1
+"""Of the document. A reader refuses a version that it does not know."""
+
+WRITER = f"airflow-tablestore {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedObject:
+    """One object of an export. `run` is the run that wrote it: an appended prefix holds those of several."""
+
+    key: str
+    rows: int
+    bytes: int
+    crc64: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    """One column of the objects. `type` is a Tablestore type, or "json" for `_other`.
+
+    `source` is the table's column, None for a constant.
+    """
+
+    name: str
+    type: str
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One published export. `claim` orders publications at a prefix; `begin` and `end` are the range's key values.
+
+    `objects` are those of all runs that the prefix holds, `dirty` and `others` what the last run counted.
+    """
+
+    pipeline: str
+    run: str
+    claim: int
+    table: str
+    begin: tuple[Any, ...]
+    end: tuple[Any, ...]
+    schema: Schema
+    columns: tuple[OutputColumn, ...]
+    format: dict[str, Any]
+    objects: tuple[PublishedObject, ...]
+    dirty: int = 0
+    others: int = 0
+    writer: str = WRITER
+
+    @property
+    def rows(self) -> int:
+        return sum(o.rows for o in self.objects)
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(o.bytes for o in self.objects)
+
+    def of_run(self, run: str) -> tuple[PublishedObject, ...]:
+        return tuple(o for o in self.objects if o.run == run)
+
+    def listing_also(self, objects: Iterable[PublishedObject]) -> Manifest:
+        """This manifest with what another one listed and this one does not."""
+        known = {o.key for o in self.objects}
+        return replace(self, objects=(*self.objects, *(o for o in objects if o.key not in known)))
+
+    def to_bytes(self) -> bytes:
+        document = {
+            "version": VERSION,
+            "writer": self.writer,
+            "pipeline": self.pipeline,
+            "run": self.run,
+            "claim": self.claim,
+            "source": {"table": self.table, "range": {"begin": list(self.begin), "end": list(self.end)}},
+            "schema": self.schema.to_json(),
+            "columns": [{"name": c.name, "type": c.type, "source": c.source} for c in self.columns],
+            "format": self.format,
+            "rows": self.rows,
+            "bytes": self.total_bytes,
+            "dirty": self.dirty,
+            "others": self.others,
+            "objects": [
+                {"key": o.key, "rows": o.rows, "bytes": o.bytes, "crc64": str(o.crc64), "run": o.run}
+                for o in self.objects
+            ],
+        }
+        return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes, place: str) -> Manifest:
+        """:raises ProtocolError: no manifest, or one of a version that this package does not know."""
+        try:
+            document = json.loads(data)
+            version = document["version"]
+            if version == VERSION:
+                return _read(document)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ProtocolError(f"{place} is no manifest that airflow-tablestore wrote: {error!r}") from error
+        raise ProtocolError(
+            f"{place} has version {version}; this is {WRITER}, which reads version {VERSION}. Upgrade it."
+        )
+
+
+def read_manifest(store: Store, prefix: str, name: str = MANIFEST) -> Manifest | None:
+    """The manifest under a prefix; None when there is none."""
+    data = store.get(prefix + name)
+    return None if data is None else Manifest.from_bytes(data, store.uri(prefix + name))
+
+
+def is_complete(store: Store, manifest: Manifest) -> bool:
+    """Whether every object that the manifest lists stands there, byte for byte."""
+    return all(stands(store, o.key, o.bytes, o.crc64) for o in manifest.objects)
+
+
+def stands(store: Store, key: str, size: int, crc64: int) -> bool:
+    """Whether the object there has this size and this CRC64."""
+    found = store.head(key)
+    return found is not None and (found.bytes, found.crc64) == (size, crc64)
+
+
+def _read(document: dict[str, Any]) -> Manifest:
+    source = document["source"]
+    return Manifest(
+        pipeline=document["pipeline"],
+        run=document["run"],
+        claim=document["claim"],
+        table=source["table"],
+        begin=tuple(source["range"]["begin"]),
+        end=tuple(source["range"]["end"]),
+        schema=Schema.from_json(document["schema"]),
+        columns=tuple(OutputColumn(c["name"], c["type"], c["source"]) for c in document["columns"]),
+        format=document["format"],
+        objects=tuple(
+            PublishedObject(o["key"], o["rows"], o["bytes"], int(o["crc64"]), o["run"]) for o in document["objects"]
+        ),
+        dirty=document["dirty"],
+        others=document["others"],
+        writer=document["writer"],
+    )

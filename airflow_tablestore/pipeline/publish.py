@@ -1,0 +1,357 @@
+"""All or nothing: uploads become an export, under a manifest, with `_SUCCESS` last.
+
+Nothing of a run is visible before this. The steps are a table; each is written so that doing it again, or doing it
+after a crash of an earlier attempt, leads to the same end. A publisher first writes a fence, and looks for a higher one
+before every step; the manifest and `_SUCCESS` are multipart uploads begun before the fence and named in it, so that
+whoever outranks a frozen publisher aborts them and it can never finish. Why so: docs/decisions/0001-publication.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airflow_tablestore.errors import (
+    DirtyLimitExceeded,
+    ProtocolError,
+    RetryLater,
+    SpecError,
+    StartOver,
+    Superseded,
+    TablestoreError,
+)
+from airflow_tablestore.pipeline.claim import (
+    Entry,
+    Rank,
+    abort_recorded,
+    entries,
+    highest_fence,
+    read_json,
+    split_entries,
+    to_json,
+)
+from airflow_tablestore.pipeline.contract import PendingObject
+from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours
+from airflow_tablestore.pipeline.manifest import Manifest, is_complete, read_manifest, stands
+from airflow_tablestore.pipeline.store import Store, UploadGone
+from airflow_tablestore.pipeline.target import WriteMode
+
+log = logging.getLogger(__name__)
+
+Before = Callable[[str], None]
+
+COMPLETING_THREADS = 8
+"""Completing is two short requests per object, and a large table has thousands of objects."""
+
+NAMED_IN_LOG = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What shall be published where. `manifest` lists this run's objects only; `uploads` are the same, still pending.
+
+    `errors` is how many dirty records the run may have.
+    """
+
+    prefix: str
+    attempt: int
+    manifest: Manifest
+    uploads: tuple[PendingObject, ...]
+    write_mode: WriteMode = WriteMode.TRUNCATE
+    truncates_foreign: bool = False
+    errors: int = 0
+
+    @property
+    def rank(self) -> Rank:
+        return self.manifest.claim, self.attempt
+
+
+@dataclass(slots=True)
+class _Publisher:
+    """A publication on its way: what earlier steps have found out for later ones."""
+
+    store: Store
+    publication: Publication
+    before: Before
+    fence: dict[str, Any] = field(default_factory=dict)
+    final: Manifest | None = None
+    replaced: tuple[str, ...] = ()
+
+    def key(self, name: str) -> str:
+        return self.publication.prefix + name
+
+    @property
+    def place(self) -> str:
+        return self.store.uri(self.publication.prefix)
+
+    def found(self) -> list[Entry]:
+        return entries(self.store, self.publication.prefix)
+
+    def check_rank(self) -> None:
+        """:raises Superseded: somebody outranks this publisher; what it may have removed of theirs is restored."""
+        highest = highest_fence(self.found())
+        if highest is None or highest[0] <= self.publication.rank:
+            return
+        restore_markers(self.store, self.publication.prefix)
+        (claim, attempt), (own, _) = highest[0], self.publication.rank
+        who = (
+            f"attempt {attempt} of this publication" if claim == own else f"a later run (claim {claim}, this is {own})"
+        )
+        raise Superseded(f"{who} publishes at {self.place}; this attempt stops")
+
+
+def publish_objects(store: Store, publication: Publication, before: Before = lambda step: None) -> Manifest:
+    """The manifest as published. A call that fails may be repeated with a higher attempt.
+
+    :param before: called with a step's name before it is done, and again before each further object that it completes.
+    :raises DirtyLimitExceeded: nothing has been touched.
+    :raises Superseded: a higher attempt or a later run has taken over.
+    :raises StartOver: an upload is gone, or a later run has been published.
+    """
+    publisher = _Publisher(store, publication, before)
+    for name, act in STEPS:
+        before(name)
+        if publisher.fence:
+            publisher.check_rank()
+        act(publisher)
+    return _known(publisher.final)
+
+
+def restore_markers(store: Store, prefix: str) -> None:
+    """Give the standing export back what a publisher that was outranked while it slept may have removed.
+
+    The manifest comes from the fence of whoever is highest; both markers are written only over objects that stand
+    complete, so this is right at any moment, also while its owner is still at work.
+    """
+    fence = highest_fence(entries(store, prefix))
+    if fence and store.head(prefix + MANIFEST) is None:
+        text = read_json(store, fence[1].key).get("manifest")
+        if text and is_complete(store, Manifest.from_bytes(text.encode(), store.uri(fence[1].key))):
+            store.put_if_absent(prefix + MANIFEST, text.encode())
+    manifest = read_manifest(store, prefix)
+    if manifest and store.head(prefix + SUCCESS) is None and is_complete(store, manifest):
+        store.put(prefix + SUCCESS, _success(manifest))
+
+
+def refuse_foreign_pipeline(manifest: Manifest | None, pipeline: str, place: str) -> None:
+    """:raises SpecError: another pipeline has published at this prefix."""
+    if manifest and manifest.pipeline != pipeline:
+        raise SpecError(
+            f"{place} holds the export of pipeline '{manifest.pipeline}'. Give '{pipeline}' a prefix of its own; "
+            f"if the pipeline was renamed, delete {MANIFEST} there first."
+        )
+
+
+def _check(p: _Publisher) -> None:
+    manifest, allowed = p.publication.manifest, p.publication.errors
+    if manifest.dirty > allowed:
+        raise DirtyLimitExceeded(
+            f"{manifest.dirty} dirty records, limits.errors allows {allowed}; nothing is published. "
+            "The tasks' logs show samples with key and reason."
+        )
+    standing = read_manifest(p.store, p.publication.prefix)
+    refuse_foreign_pipeline(standing, manifest.pipeline, p.place)
+    if standing and standing.claim > manifest.claim:
+        raise StartOver(f"A later run ({standing.run}) has been published at {p.place}.", task="plan")
+    p.check_rank()
+
+
+def _raise_fence(p: _Publisher) -> None:
+    claim, attempt = p.publication.rank
+    fence: dict[str, Any] = {
+        "pipeline": p.publication.manifest.pipeline,
+        "manifest_upload": p.store.initiate(p.key(MANIFEST)),
+        "success_upload": p.store.initiate(p.key(SUCCESS)),
+    }
+    # The uploads' ids are random, so the body is unique: put_if_absent can tell a lost answer from a lost race.
+    if not p.store.put_if_absent(fence_key(p.publication.prefix, claim, attempt), to_json(fence)):
+        raise Superseded(f"attempt {attempt} of this publication has begun elsewhere; this one stops")
+    p.fence = fence
+
+
+def _abort_outranked(p: _Publisher) -> None:
+    pipeline = p.publication.manifest.pipeline
+    for entry, fence in _lower_fences(p):
+        if fence.get("pipeline") == pipeline:
+            p.store.abort(p.key(MANIFEST), fence["manifest_upload"])
+            p.store.abort(p.key(SUCCESS), fence["success_upload"])
+        else:
+            log.warning("%s belongs to another pipeline and is left alone", p.store.uri(entry.key))
+    for entry in split_entries(p.found()):
+        if entry.claim < p.publication.manifest.claim:
+            abort_recorded(p.store, pipeline, entry)
+
+
+def _intend(p: _Publisher) -> None:
+    """Decide what will stand and what will go, and write it into the fence.
+
+    So nobody has to guess after a crash: a later publisher removes what this one had in mind to make or to remove.
+    """
+    publication = p.publication
+    standing, previous = (read_manifest(p.store, publication.prefix, name) for name in (MANIFEST, PREVIOUS))
+    own, base = publication.manifest, standing or previous
+    kept = [o for o in base.objects if o.run != own.run] if base and publication.write_mode is WriteMode.APPEND else []
+    final = own.listing_also(kept)
+    final = replace(final, objects=tuple(sorted(final.objects, key=lambda o: o.key)))
+    listed = {o.key for manifest in (standing, previous) if manifest for o in manifest.objects}
+    for entry, fence in _lower_fences(p):
+        listed |= set(_intended(p, entry, fence))
+    stays = {o.key for o in final.objects}
+    foreign = [o.key for o in p.store.list(publication.prefix) if not _is_known(p, o.key, listed | stays)]
+    if foreign or (base and base.claim != own.claim):
+        _refuse_conflict(p, foreign)
+    p.replaced = tuple(sorted((listed | set(_removable(p, foreign))) - stays))
+    p.final = final
+    p.fence |= {"manifest": final.to_bytes().decode(), "replaced": list(p.replaced)}
+    p.store.put(fence_key(publication.prefix, *publication.rank), to_json(p.fence))
+
+
+def _remove_success(p: _Publisher) -> None:
+    p.store.delete([p.key(SUCCESS)])
+
+
+def _set_manifest_aside(p: _Publisher) -> None:
+    standing = p.store.get(p.key(MANIFEST))
+    if standing is not None:
+        p.store.put(p.key(PREVIOUS), standing)
+
+
+def _remove_manifest(p: _Publisher) -> None:
+    p.store.delete([p.key(MANIFEST)])
+
+
+def _complete_uploads(p: _Publisher) -> None:
+    def complete(numbered: tuple[int, PendingObject]) -> None:
+        number, upload = numbered
+        if number:
+            p.before("complete_uploads")
+        _complete(p, upload)
+
+    with ThreadPoolExecutor(COMPLETING_THREADS) as threads:
+        for _ in threads.map(complete, enumerate(p.publication.uploads)):
+            pass
+
+
+def _complete(p: _Publisher, upload: PendingObject) -> None:
+    try:
+        parts = p.store.list_parts(upload.key, upload.upload_id)
+        if sum(part.bytes for part in parts) != upload.bytes:
+            raise StartOver(f"The upload of {p.store.uri(upload.key)} is not what its task reported.", task="export")
+        crc64 = p.store.complete(upload.key, upload.upload_id, parts)
+    except UploadGone as error:
+        if stands(p.store, upload.key, upload.bytes, upload.crc64):
+            return
+        p.check_rank()
+        raise StartOver(f"The upload of {p.store.uri(upload.key)} is gone.", task="export") from error
+    if crc64 != upload.crc64:
+        raise ProtocolError(f"{p.store.uri(upload.key)} has CRC64 {crc64}; {upload.crc64} was uploaded")
+
+
+def _write_manifest(p: _Publisher) -> None:
+    _finish_marker(p, MANIFEST, str(p.fence["manifest_upload"]), _known(p.final).to_bytes())
+
+
+def _write_success(p: _Publisher) -> None:
+    _finish_marker(p, SUCCESS, str(p.fence["success_upload"]), _success(_known(p.final)))
+
+
+def _finish_marker(p: _Publisher, name: str, upload_id: str, data: bytes) -> None:
+    try:
+        part = p.store.upload_part(p.key(name), upload_id, 1, data)
+        p.store.complete(p.key(name), upload_id, [part])
+    except UploadGone as error:
+        p.check_rank()
+        if p.store.get(p.key(name)) != data:
+            raise RetryLater(f"the upload of {p.store.uri(p.key(name))} is gone", code="UploadGone") from error
+
+
+def _delete_replaced(p: _Publisher) -> None:
+    for start in range(0, len(p.replaced), 1000):
+        if start:
+            p.check_rank()
+        p.store.delete(p.replaced[start : start + 1000])
+
+
+def _delete_previous(p: _Publisher) -> None:
+    p.store.delete([p.key(PREVIOUS)])
+
+
+def _clear_pending(p: _Publisher) -> None:
+    """All of this claim and of earlier ones but the own fence: it shows that the claim is taken and published."""
+    claim, attempt = p.publication.rank
+    own = fence_key(p.publication.prefix, claim, attempt)
+    p.store.delete([entry.key for entry in p.found() if entry.claim <= claim and entry.key != own])
+
+
+STEPS: tuple[tuple[str, Callable[[_Publisher], None]], ...] = (
+    ("check", _check),
+    ("raise_fence", _raise_fence),
+    ("abort_outranked", _abort_outranked),
+    ("intend", _intend),
+    ("remove_success", _remove_success),
+    ("set_manifest_aside", _set_manifest_aside),
+    ("remove_manifest", _remove_manifest),
+    ("complete_uploads", _complete_uploads),
+    ("write_manifest", _write_manifest),
+    ("write_success", _write_success),
+    ("delete_replaced", _delete_replaced),
+    ("delete_previous_manifest", _delete_previous),
+    ("clear_pending", _clear_pending),
+)
+"""What is done, in order. Killed before complete_uploads: the earlier export's objects are untouched."""
+
+
+def _lower_fences(p: _Publisher) -> Sequence[tuple[Entry, dict[str, Any]]]:
+    lower = [
+        e for e in p.found() if e.publish_attempt is not None and (e.claim, e.publish_attempt) < p.publication.rank
+    ]
+    return [(entry, body) for entry in lower if (body := read_json(p.store, entry.key))]
+
+
+def _intended(p: _Publisher, entry: Entry, fence: Mapping[str, Any]) -> Iterable[str]:
+    """The objects that an earlier publisher had in mind to make or to remove."""
+    yield from fence.get("replaced", ())
+    if "manifest" in fence:
+        yield from (o.key for o in Manifest.from_bytes(fence["manifest"].encode(), p.store.uri(entry.key)).objects)
+
+
+def _is_known(p: _Publisher, key: str, known: set[str]) -> bool:
+    return key in known or is_ours(p.publication.prefix, key)
+
+
+def _refuse_conflict(p: _Publisher, foreign: Sequence[str]) -> None:
+    if p.publication.write_mode is WriteMode.NON_CONFLICT:
+        what = _few(p, foreign) if foreign else "an earlier export"
+        raise SpecError(f"{p.place} must be empty for write_mode non_conflict, but holds {what}")
+
+
+def _removable(p: _Publisher, foreign: Sequence[str]) -> Iterable[str]:
+    if not foreign or p.publication.write_mode is not WriteMode.TRUNCATE:
+        return ()
+    if p.publication.truncates_foreign:
+        log.warning("%s: removing what this pipeline did not write: %s", p.place, _few(p, foreign))
+        return foreign
+    log.warning(
+        "%s holds what this pipeline did not write, and it stays: %s; truncate_foreign: true removes it",
+        p.place,
+        _few(p, foreign),
+    )
+    return ()
+
+
+def _few(p: _Publisher, keys: Sequence[str]) -> str:
+    names = ", ".join(key.removeprefix(p.publication.prefix) for key in keys[:NAMED_IN_LOG])
+    return names + (f" and {len(keys) - NAMED_IN_LOG} more" if len(keys) > NAMED_IN_LOG else "")
+
+
+def _success(manifest: Manifest) -> bytes:
+    return to_json({"run": manifest.run, "claim": manifest.claim}) + b"\n"
+
+
+def _known(final: Manifest | None) -> Manifest:
+    if final is None:
+        raise TablestoreError("a publication's steps were not done in their order")
+    return final
