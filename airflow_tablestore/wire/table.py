@@ -206,14 +206,15 @@ class SplitPoints:
 
 
 def compute_split_points(table: str, split_bytes: int, limit: int = 0) -> Call[SplitPoints]:
-    """Keys that cut the table into parts of about `split_bytes`.
+    """Keys that cut the table into parts of about `split_bytes`, which is taken as 1 MiB when it is less.
+
+    The service refuses units below that. Source: the Java SDK's test of invalid split sizes.
 
     :param limit: most points wanted; 0: as many as there are.
     """
-    unit = 1 if split_bytes % MEBIBYTE else MEBIBYTE
-    request = table_pb2.ComputeSplitPointsBySizeRequest(
-        table_name=table, split_size=split_bytes // unit, split_size_unit_in_byte=unit
-    )
+    count, rest = divmod(split_bytes, MEBIBYTE)
+    size, unit = (1, max(split_bytes, MEBIBYTE)) if rest or not count else (count, MEBIBYTE)
+    request = table_pb2.ComputeSplitPointsBySizeRequest(table_name=table, split_size=size, split_size_unit_in_byte=unit)
     if limit:
         request.split_point_limit = limit
     return Call("/ComputeSplitPointsBySize", request.SerializeToString(), _read_split_points)

@@ -100,9 +100,15 @@ def test_split_points_ask_as_the_official_client_does():
 
 
 def test_a_split_size_is_exact_to_the_byte():
-    request = table_pb2.ComputeSplitPointsBySizeRequest.FromString(compute_split_points("t", 1_000_001).body)
+    request = table_pb2.ComputeSplitPointsBySizeRequest.FromString(compute_split_points("t", 1_500_001).body)
 
-    assert request.split_size * request.split_size_unit_in_byte == 1_000_001
+    assert request.split_size * request.split_size_unit_in_byte == 1_500_001
+
+
+def test_a_split_size_is_not_less_than_the_service_takes():
+    request = table_pb2.ComputeSplitPointsBySizeRequest.FromString(compute_split_points("t", 1000).body)
+
+    assert (request.split_size, request.split_size_unit_in_byte) == (1, 1 << 20)
 
 
 def test_split_points_are_full_keys():
