@@ -61,7 +61,7 @@ _TABLESTORE_CONNECTION = {
     # (apache/airflow#73298).
     "ui-field-behaviour": {
         "hidden-fields": ["schema"],
-        "relabeling": {"host": "Endpoint", "login": "Access key ID", "password": "Access key secret"},
+        "relabeling": {"host": "Endpoint", "login": "Access Key ID", "password": "Access Key Secret"},
         "placeholders": {
             "host": "https://my-instance.cn-hangzhou.ots.aliyuncs.com",
             "port": "443",
@@ -80,7 +80,7 @@ _TABLESTORE_CONNECTION = {
             "schema": {"type": ["string", "null"]},
         },
         "sts_token": {
-            "label": "STS token",
+            "label": "STS Token",
             "description": "Security token of temporary credentials.",
             "schema": {"type": ["string", "null"], "format": "password"},
         },
