@@ -13,7 +13,9 @@ from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.jsonl import JsonLines
 from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.formats.text import Text
-from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, TableSelection, Unknown, WriteMode
+from airflow_tablestore.pipeline.full_export import FullExport
+from airflow_tablestore.pipeline.selection import TableSelection, Unknown
+from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
 from airflow_tablestore.spec.common import Limits as LimitsSpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.oss_sink import OssSink

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.spec.problems import Finding, fault, finding, shown, translate
@@ -50,23 +50,20 @@ class Limits(Part):
         description="Dirty records that are accepted. With one more nothing is published. Each is logged and counted.",
         examples=[100],
     )
-    mbps: Number | None = Field(
-        default=None, gt=0, description="Most megabits per second that are read. No limit when absent.", examples=[80]
+    mbps: Annotated[Number, Field(gt=0)] | None = Field(
+        default=None, description="Most megabits per second that are read. No limit when absent.", examples=[80]
     )
-    rows_per_second: Number | None = Field(
-        default=None, gt=0, description="Most rows per second that are read. No limit when absent.", examples=[20000]
+    rows_per_second: Annotated[Number, Field(gt=0)] | None = Field(
+        default=None, description="Most rows per second that are read. No limit when absent.", examples=[20000]
     )
-    workers: Count | None = Field(
+    workers: Annotated[Count, Field(ge=1, le=1024)] | None = Field(
         default=None,
-        ge=1,
-        le=1024,
         description="Most mapped tasks. When absent the plan decides, at about 1 GiB for each task.",
         examples=[8],
     )
     threads: Count = Field(default=4, ge=1, le=64, description="Threads inside each task.", examples=[4])
-    memory_mb: Count | None = Field(
+    memory_mb: Annotated[Count, Field(ge=64)] | None = Field(
         default=None,
-        ge=64,
         description="Memory that a task may use for buffers. By the engine when absent.",
         examples=[512],
     )
@@ -91,13 +88,19 @@ class Notifier(Part):
         return value
 
 
+def _path_alone(value: object) -> object:
+    return {"notifier": value} if isinstance(value, str) else value
+
+
 class AirflowSettings(Part):
     """What is handed to Airflow's tasks as it is."""
 
-    pool: str | None = Field(
-        default=None, min_length=1, description="Airflow pool of the export tasks.", examples=["tablestore"]
+    pool: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Airflow pool of the export tasks.", examples=["tablestore"]
     )
-    queue: str | None = Field(default=None, min_length=1, description="Queue of the executor.", examples=["exports"])
+    queue: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Queue of the executor.", examples=["exports"]
+    )
     priority_weight: Count | None = Field(default=None, description="Priority of the tasks.", examples=[10])
     execution_timeout: Duration | None = Field(default=None, description="Longest time of one task.", examples=["6h"])
     executor_config: dict[str, Any] | None = Field(
@@ -105,19 +108,18 @@ class AirflowSettings(Part):
         description="Settings for the executor, for example a Kubernetes pod.",
         examples=[{"KubernetesExecutor": {}}],
     )
-    on_failure: Notifier | None = Field(
+    on_failure: Annotated[Notifier, BeforeValidator(_path_alone, json_schema_input_type=str | Notifier)] | None = Field(
         default=None,
         description="Airflow notifier that is called when a task has failed for good. An import path alone is enough.",
         examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
     )
 
-    @field_validator("on_failure", mode="before")
-    @classmethod
-    def _path_alone(cls, value: object) -> object:
-        return {"notifier": value} if isinstance(value, str) else value
-
 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+def _one_tag(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
 
 class PipelineSpec(Part):
@@ -128,8 +130,12 @@ class PipelineSpec(Part):
     description: str | None = Field(
         default=None, description="What a person should know; shown in Airflow.", examples=["Nightly copy"]
     )
-    tags: tuple[Tag, ...] = Field(default=(), description="Tags of the DAG.", examples=[["gps", "nightly"]])
-    owner: str | None = Field(default=None, min_length=1, description="Owner of the tasks.", examples=["data-platform"])
+    tags: Annotated[tuple[Tag, ...], BeforeValidator(_one_tag, json_schema_input_type=str | tuple[Tag, ...])] = Field(
+        default=(), description="Tags of the DAG.", examples=[["gps", "nightly"]]
+    )
+    owner: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Owner of the tasks.", examples=["data-platform"]
+    )
     timezone: Timezone = Field(
         default="UTC",
         description="Timezone of placeholders, of the schedule and of times without a zone.",
@@ -165,11 +171,6 @@ class PipelineSpec(Part):
             found += translate(error, type(self))
         if found:
             raise SpecError(found)
-
-    @field_validator("tags", mode="before")
-    @classmethod
-    def _one_tag(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:

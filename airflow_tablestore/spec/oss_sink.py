@@ -204,12 +204,8 @@ class OssSink(Part):
         " named in the log either way.",
         examples=[True],
     )
-    max_file_mb: Count | None = Field(
-        default=None,
-        ge=1,
-        le=48_800_000,
-        description="Size at which a new object is begun. No limit when absent.",
-        examples=[1024],
+    max_file_mb: Annotated[Count, Field(ge=1, le=48_800_000)] | None = Field(
+        default=None, description="Size at which a new object is begun. No limit when absent.", examples=[1024]
     )
     compress: Annotated[Literal["none", "gzip", "zstd"], folded("none", "gzip", "zstd", gz="gzip", zst="zstd")] = Field(
         default="none",

@@ -1,0 +1,166 @@
+"""A spec told back: every key with its value and where that comes from, and in words what a run will do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from airflow_tablestore.spec.common import PipelineSpec
+from airflow_tablestore.spec.document import places
+from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.load import Document
+from airflow_tablestore.spec.problems import Loc, path_of
+from airflow_tablestore.spec.table_source import ConstantColumn, KeyRange, PickedColumn
+from airflow_tablestore.spec.values import duration_text, key_text
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key as a run will see it. `line` is 0 for a default."""
+
+    path: str
+    value: str
+    line: int
+
+    @property
+    def origin(self) -> str:
+        """Where the value comes from, in words."""
+        return f"line {self.line}" if self.line else "default"
+
+
+def settings(document: Document) -> list[Setting]:
+    """Every key of a valid document, in the order of the reference page."""
+    if document.spec is None:
+        return []
+    marks = places(document.text)
+    return [
+        Setting(path_of(loc), _told(value), marks[loc][0][0] if loc in marks else 0)
+        for loc, value in _keys(document.spec, ())
+    ]
+
+
+def _keys(part: BaseModel, at: Loc) -> Iterator[tuple[Loc, Any]]:
+    for name, described in type(part).model_fields.items():
+        loc, value = (*at, described.alias or name), getattr(part, name)
+        if isinstance(value, BaseModel) and not isinstance(value, KeyRange):
+            yield from _keys(value, loc)
+        else:
+            yield loc, value
+
+
+def _told(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "true" if value else "false"
+        case timedelta():
+            return duration_text(value)
+        case KeyRange():
+            return f"begin {_told_key(value.begin)}, end {_told_key(value.end)}"
+        case PickedColumn():
+            name = value.name if value.output == value.name else f"{value.name} as {value.output}"
+            return f"{name} ({value.type})" if value.type else name
+        case ConstantColumn():
+            return f"{value.value!r} as {value.output}"
+        case tuple():
+            return f"[{', '.join(_told(one) for one in value)}]"
+        case Mapping():
+            return f"{{{', '.join(f'{key}: {_told(one)}' for key, one in value.items())}}}"
+        case str():
+            return value if value and value.isprintable() and value == value.strip() else repr(value)
+    return str(value)
+
+
+def _told_key(key: tuple[Any, ...]) -> str:
+    return f"[{', '.join(str(key_text(part)) for part in key)}]"
+
+
+def story(spec: PipelineSpec) -> list[str]:
+    """What a run will do, in sentences."""
+    return _full_export(spec) if isinstance(spec, FullExportSpec) else []
+
+
+def _full_export(spec: FullExportSpec) -> list[str]:
+    source, sink = spec.source, spec.sink
+    return [
+        _when(spec),
+        f"It reads {_rows(source.range)} of table '{source.table}' over connection '{source.connection}', "
+        f"{_tasks(spec)}.",
+        _columns(spec),
+        f"It writes {sink.format} objects{_packing(spec)} to oss://{sink.bucket}/{sink.prefix} over connection "
+        f"'{sink.connection}'. Nobody sees them before all are complete.",
+        _WRITE_MODES[sink.write_mode],
+        _limits(spec),
+    ]
+
+
+_WRITE_MODES = {
+    "truncate": "Then it replaces what the previous export under that prefix lists in its manifest.",
+    "append": "Then it adds them to what earlier exports have published under that prefix.",
+    "non_conflict": "It fails before reading when anything already stands under that prefix.",
+}
+
+
+def _when(spec: FullExportSpec) -> str:
+    retries = f"a task that fails is tried again {spec.retry.times} times, {duration_text(spec.retry.delay)} apart"
+    if spec.schedule is None:
+        return f"It runs when it is asked to; {retries}."
+    since = f", from {spec.starts.isoformat()} on" if spec.starts else ""
+    missed = ", missed runs are made up for" if spec.catchup else ""
+    return f"It runs at '{spec.schedule}' ({spec.timezone}){since}{missed}; {retries}."
+
+
+def _rows(key_range: KeyRange | None) -> str:
+    if key_range is None:
+        return "all rows"
+    direction = ", backwards" if key_range.is_backward else ""
+    return f"the rows from {_told_key(key_range.begin)} up to {_told_key(key_range.end)}{direction}"
+
+
+def _tasks(spec: FullExportSpec) -> str:
+    source = spec.source
+    if source.points:
+        return f"in {len(source.points) + 1} tasks divided at the points given"
+    if source.tasks:
+        return f"in up to {source.tasks} tasks"
+    most = f", at most {spec.limits.workers} of them" if spec.limits.workers else ""
+    return f"in tasks of about 1 GiB{most}"
+
+
+def _columns(spec: FullExportSpec) -> str:
+    source = spec.source
+    named = f"The output has {len(source.columns)} columns" if source.columns else "The output has all columns"
+    types = "; types that the spec does not declare are pinned by the first run"
+    unknown = {
+        "other": "cells of columns that are not known then go into the JSON column '_other'",
+        "fail": "a row with a column that is not known then is a dirty record",
+        "drop": "cells of columns that are not known then are left out and counted",
+    }[source.unknown_columns]
+    return f"{named}{types}; {unknown}."
+
+
+def _packing(spec: FullExportSpec) -> str:
+    sink = spec.sink
+    packed = f", {sink.parquet.compression}-compressed" if sink.format == "parquet" else f", {sink.compress}-compressed"
+    packed = "" if packed.startswith(", none") else packed
+    return f"{packed}, each of about {sink.max_file_mb} MB at most" if sink.max_file_mb else packed
+
+
+def _limits(spec: FullExportSpec) -> str:
+    limits = spec.limits
+    dirty = (
+        f"More than {limits.errors} dirty records fail the run"
+        if limits.errors
+        else "A single dirty record fails the run"
+    )
+    slow = [
+        f"{value:g} {unit}"
+        for value, unit in ((limits.mbps, "megabits per second"), (limits.rows_per_second, "rows per second"))
+        if value
+    ]
+    return f"{dirty}, and nothing is published{'; it reads at most ' + ' and '.join(slow) if slow else ''}."
