@@ -45,7 +45,7 @@ AUTHORIZATION = "authorization"
 _PREFIX = "x-ots-"
 _REQUIRED = (DATE, VERSION, KEY_ID, INSTANCE, BODY_MD5)
 _REQUIRED_OF_ANSWER = (BODY_MD5, REQUEST_ID, DATE, BODY_TYPE)
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from airflow_tablestore.client.client import Client, Surroundings
 from airflow_tablestore.client.endpoint import Endpoint
@@ -410,6 +417,48 @@ def test_plain_http_behind_an_https_address_is_told(serve, machine):
 
     with Client(endpoint(url), surroundings=machine.surroundings()) as client, pytest.raises(RetryLater, match=url):
         client.send(READ)
+
+
+@pytest.mark.slow
+def test_a_certificate_of_nobody_we_trust_is_told_once(serve, machine, tmp_path):
+    service = serve(good())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    service.socket = context.wrap_socket(service.socket, server_side=True)
+    url = service.url.replace("http://", "https://")
+
+    with (
+        Client(endpoint(url), surroundings=machine.surroundings()) as client,
+        pytest.raises(Rejected, match=f"certificate of {url}.*not trusted") as refusal,
+    ):
+        client.send(READ)
+
+    assert refusal.value.code == "TLSFailed"
+    assert machine.slept == []
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that vouches for itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "self_signed.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return pem
 
 
 def test_no_secret_is_logged_or_told(serve, machine, caplog):
