@@ -90,7 +90,7 @@ def test_an_endpoint_that_nobody_answers_is_no_success(connection):
     works, message = hook.test_connection()
 
     assert not works
-    assert "Check that the endpoint is right" in message
+    assert "Check the connection's endpoint" in message
     assert "the-key-secret" not in message
 
 
