@@ -489,6 +489,15 @@ def test_a_bucket_may_be_named_in_the_host(url, bucket):
     assert got.content == b"body"
 
 
+def test_a_bucket_may_be_named_in_host_and_path(url, bucket):
+    bucket.put_object("object", b"body")
+    signed = bucket.sign_url("GET", "object", 60)
+
+    got = requests.get(signed, headers={"Host": f"{bucket.bucket_name}.oss-cn-hangzhou.aliyuncs.com"}, timeout=5)
+
+    assert got.content == b"body"
+
+
 @pytest.mark.parametrize("parameter", ["lifecycle", "versions", "x-oss-process", "somethingNew"])
 def test_what_is_not_there_is_refused(bucket, parameter):
     with pytest.raises(oss2.exceptions.ServerError) as refused:

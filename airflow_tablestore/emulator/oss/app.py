@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -105,7 +106,8 @@ class OssApp:
         try:
             address = address_of(scope)
             host = address.host
-            handler = self._accepted(address)
+            address = self._signed(address)
+            handler = _accepted(address)
             if not await self._received(address, receive, spool):
                 return  # the caller went away in the middle of its body
             is_handed_over = True
@@ -122,16 +124,22 @@ class OssApp:
         answer.headers = {"x-oss-request-id": request_id, "x-oss-server-time": str(millis), **answer.headers}
         await self._sent(answer, method, send)
 
-    def _accepted(self, address: Address) -> Handler:
-        """Who answers the request. :raises Refusal: it is not signed well, or nobody does."""
+    def _signed(self, address: Address) -> Address:
+        """What the signed request is about. :raises Refusal: it is not signed well."""
+        try:
+            self._verify(address)
+        except Refusal as refusal:
+            # a client may name the bucket in the host and in the path; the signature says which one it meant
+            other = address.in_path()
+            if refusal.code != "SignatureDoesNotMatch" or other is None:
+                raise
+            self._verify(other)
+            return other
+        return address
+
+    def _verify(self, address: Address) -> None:
         signed = sign.SignedRequest(address.method, address.bucket, address.key, address.query, address.headers)
         sign.verify(signed, self._accounts.secret_of, datetime.now(UTC))
-        handler = handler_of(address)
-        if not address.headers.get("content-length", "0").isdigit():
-            raise Refusal("InvalidArgument", "The Content-Length header is invalid.")
-        if int(address.headers.get("content-length", "0")) > LARGEST_BODY:
-            raise Refusal("EntityTooLarge", details={"MaxSizeAllowed": str(LARGEST_BODY)})
-        return handler
 
     async def _received(self, address: Address, receive: Receive, spool: Spool) -> bool:
         """Whether the whole body arrived."""
@@ -176,6 +184,17 @@ class OssApp:
 
     def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _accepted(address: Address) -> Handler:
+    """Who answers the request. :raises Refusal: nobody does, or its body is too long."""
+    handler = handler_of(address)
+    length = address.headers.get("content-length", "0")
+    if not re.fullmatch("[0-9]{1,19}", length):
+        raise Refusal("InvalidArgument", "The Content-Length header is invalid.")
+    if int(length) > LARGEST_BODY:
+        raise Refusal("EntityTooLarge", details={"MaxSizeAllowed": str(LARGEST_BODY)})
+    return handler
 
 
 def _handled(handler: Handler, store: Store, request: Request) -> Answer:

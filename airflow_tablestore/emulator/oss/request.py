@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +29,13 @@ class Address:
     key: str
     query: tuple[tuple[str, str], ...]
     headers: Mapping[str, str]
+
+    def in_path(self) -> Address | None:
+        """The same request with the bucket taken from the path, when host and path name the same one; else None."""
+        bucket, _, key = self.key.partition("/")
+        if not bucket or bucket != self.bucket or not _bucket_in(self.host):
+            return None
+        return replace(self, key=key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,14 @@ def test_bucket_and_key_are_found(host, path, bucket, key):
     assert (address.bucket, address.key) == (bucket, key)
 
 
+def test_a_bucket_named_twice_may_be_meant_once():
+    twice = address_of(scope(b"/backup/dir/a", host=b"backup.oss-cn-hangzhou.aliyuncs.com"))
+    in_path = address_of(scope(b"/backup/backup/a"))
+
+    assert twice.in_path().key == "dir/a"
+    assert in_path.in_path() is None
+
+
 def test_a_query_is_decoded_in_order():
     address = address_of(scope(query=b"acl&prefix=a%2Fb+c&prefix=%E6%96%87&empty="))
 
