@@ -53,11 +53,11 @@ class KeyColumn(NamedTuple):
     is_auto_increment: bool = False
 
 
-def check_key(parts: Sequence[KeyPart], *, is_bound: bool = False, is_put: bool = False) -> None:
+def check_key(parts: Sequence[KeyPart], *, is_bound: bool = False, is_write: bool = False) -> None:
     """Refuses a key that no table could take.
 
     :param is_bound: INF_MIN and INF_MAX are allowed.
-    :param is_put: AUTO_INCREMENT is allowed.
+    :param is_write: AUTO_INCREMENT is allowed.
     """
     if not 1 <= len(parts) <= MAX_KEY_COLUMNS:
         raise invalid(f"The number of primary key columns must be in range: [1, {MAX_KEY_COLUMNS}].")
@@ -71,7 +71,7 @@ def check_key(parts: Sequence[KeyPart], *, is_bound: bool = False, is_put: bool 
                     f"with CurrentLength:{len(payload)}."
                 )
         elif kind == AUTO_INCREMENT:
-            if not is_put:
+            if not is_write:
                 raise invalid("PKAutoIncr can't be used for read operations.")
         elif not (is_bound and kind in (INF_MIN, INF_MAX)):
             raise invalid(f"{TYPE_NAMES.get(kind, kind)} is an invalid type for the primary key.")

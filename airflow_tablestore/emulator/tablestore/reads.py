@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -170,12 +171,12 @@ class Reads:
             low, high = high, low
         elif low >= high:
             raise invalid("Begin key must less than end key in FORWARD")
-        rows = self._store.rows(table, low, high, is_backward=is_backward)
         limit = min(request.limit or self._limits.rows_in_range, self._limits.rows_in_range)
-        if view.is_whole and table.holds_answers and not request.token:
-            page = self._whole(rows, limit)
-        else:
-            page = self._selected(table, rows, view, limit, (start.key, request.token))
+        with closing(self._store.rows(table, low, high, is_backward=is_backward)) as rows:
+            if view.is_whole and table.holds_answers and not request.token:
+                page = self._whole(rows, limit)
+            else:
+                page = self._selected(table, rows, view, limit, (start.key, request.token))
         return page.answer()
 
     def _view(

@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -28,7 +28,9 @@ FILE_NAME = "tables.sqlite"
 CHECKPOINT_PAGES = 20_000
 """Fewer checkpoints than SQLite's own 1000 pages: four times the rows per second for random keys."""
 PAGE_BYTES = 8192
-CACHE_KIB = 64 * 1024
+WRITER_CACHE_KIB = 64 * 1024
+READER_CACHE_KIB = 8 * 1024
+"""Ranges pass through once, so a reader gains nothing by remembering."""
 CHUNK_ROWS = 200
 
 _SCHEMA = """
@@ -76,10 +78,10 @@ class Store:
         self._folder = Path(tempfile.mkdtemp(prefix="tablestore-")) if folder is None else folder
         self._folder.mkdir(parents=True, exist_ok=True)
         self._changes = changes
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # held by whoever writes, and around `_tables` and the table it tells of
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self._writer = self._connect()
+        self._writer = self._connect(WRITER_CACHE_KIB)
         self._writer.execute(_SCHEMA)
         self._tables = {(row.instance, row.name): row for row in self._read_tables()}
 
@@ -107,33 +109,38 @@ class Store:
 
     def create(self, table: Table) -> None:
         """Makes an empty table; its id is given here."""
-        with self._transaction() as connection:
+        with self._lock:
             if (table.instance, table.name) in self._tables:
                 raise table_exists()
-            cursor = connection.execute(
-                "INSERT INTO tables (instance, name, description, may_hold_versions) VALUES (?, ?, ?, ?)",
-                (table.instance, table.name, table.description, table.may_hold_versions),
-            )
-            made = replace(table, id=int(cursor.lastrowid or 0))
-            connection.execute(f"CREATE TABLE r{made.id} (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
-        self._tables[made.instance, made.name] = made
+            with self._transaction() as connection:
+                cursor = connection.execute(
+                    "INSERT INTO tables (instance, name, description, may_hold_versions) VALUES (?, ?, ?, ?)",
+                    (table.instance, table.name, table.description, table.may_hold_versions),
+                )
+                made = replace(table, id=int(cursor.lastrowid or 0))
+                connection.execute(f"CREATE TABLE r{made.id} (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
+            self._tables[made.instance, made.name] = made
 
     def redefine(self, table: Table) -> None:
         """Replaces what is known about a table; its rows stay."""
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE tables SET description = ?, may_hold_versions = ? WHERE id = ?",
-                (table.description, table.may_hold_versions, table.id),
-            )
-        self._tables[table.instance, table.name] = table
+        with self._lock:
+            if self.table(table.instance, table.name).id != table.id:
+                raise table_missing()
+            with self._transaction() as connection:
+                connection.execute(
+                    "UPDATE tables SET description = ?, may_hold_versions = ? WHERE id = ?",
+                    (table.description, table.may_hold_versions, table.id),
+                )
+            self._tables[table.instance, table.name] = table
 
     def drop(self, instance: str, name: str) -> None:
         """Deletes a table with its rows."""
-        with self._transaction() as connection:
+        with self._lock:
             table = self.table(instance, name)
-            connection.execute("DELETE FROM tables WHERE id = ?", (table.id,))
-            connection.execute(f"DROP TABLE r{table.id}")
-        del self._tables[instance, name]
+            with self._transaction() as connection:
+                connection.execute("DELETE FROM tables WHERE id = ?", (table.id,))
+                connection.execute(f"DROP TABLE r{table.id}")
+            del self._tables[instance, name]
 
     # ---- rows
 
@@ -152,8 +159,11 @@ class Store:
             found = self._reader().execute(f"SELECT v FROM r{table.id} WHERE k = ?", (key,)).fetchone()
         return None if found is None else found[0]
 
-    def rows(self, table: Table, low: bytes, high: bytes, *, is_backward: bool) -> Iterator[bytes]:
-        """Stored rows with `low` <= key < `high`, or `low` < key <= `high` from the end; all from one moment."""
+    def rows(self, table: Table, low: bytes, high: bytes, *, is_backward: bool) -> Generator[bytes, None, None]:
+        """Stored rows with `low` <= key < `high`, or `low` < key <= `high` from the end; all from one moment.
+
+        Close it when not read to its end: it holds back the checkpoint of the write-ahead log.
+        """
         where, order = ("k > ? AND k <= ?", "DESC") if is_backward else ("k >= ? AND k < ?", "ASC")
         with _gone_is_missing():
             cursor = self._reader().execute(
@@ -180,7 +190,7 @@ class Store:
 
     # ---- connections
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache_kib: int) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._folder / FILE_NAME, isolation_level=None, check_same_thread=False, cached_statements=512
         )
@@ -188,7 +198,7 @@ class Store:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'OFF' if self._is_ephemeral else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA busy_timeout = 10000")
         with self._lock:
             self._opened.append(connection)
@@ -197,7 +207,7 @@ class Store:
     def _reader(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = self._connect()
+            connection = self._local.connection = self._connect(READER_CACHE_KIB)
         return connection
 
     @contextlib.contextmanager

@@ -148,7 +148,7 @@ class Writes:
             check_update(change, self._limits)
         elif action == pb.DELETE:
             check_delete(change)
-        check_key(change.parts, is_put=True)
+        check_key(change.parts, is_write=True)
         condition = request.condition
         return_content = request.return_content
         write = Write(

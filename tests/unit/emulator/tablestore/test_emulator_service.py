@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from airflow_tablestore.emulator.clock import Clock
@@ -11,7 +13,7 @@ from airflow_tablestore.emulator.tablestore.storage import Store
 from airflow_tablestore.emulator.tablestore.validation import Limits
 from airflow_tablestore.wire.plainbuffer import decode_key, decode_rows, encode_key, encode_put, encode_update
 from airflow_tablestore.wire.proto import table_pb2 as pb
-from airflow_tablestore.wire.row import INF_MAX, INF_MIN, Cell, CellOp
+from airflow_tablestore.wire.row import AUTO_INCREMENT, INF_MAX, INF_MIN, Cell, CellOp
 
 NOW = 1_700_000_000_000
 
@@ -352,3 +354,49 @@ def test_a_table_told_to_keep_fewer_versions_shows_fewer(service):
     [row] = decode_rows(ask(service, "GetRange", whole, pb.GetRangeResponse).rows)
 
     assert [cell.value for cell in row.cells] == ["new"]
+
+
+def test_of_many_that_make_the_same_table_one_succeeds(service):
+    def attempt(_):
+        try:
+            make_table(service)
+        except ServiceError as error:
+            return error.code
+        return "OK"
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(attempt, range(8)))
+
+    assert sorted(outcomes) == ["OK", *["OTSObjectAlreadyExist"] * 7]
+
+
+def test_generated_keys_are_unique_across_writers_and_restarts(tmp_path):
+    def make_rows(service):
+        def attempt(_):
+            block = encode_put((("p", "a"), ("q", AUTO_INCREMENT)), [])
+            request = pb.PutRowRequest(table_name="t", row=block)
+            request.condition.row_existence = pb.IGNORE
+            request.return_content.return_type = pb.RT_PK
+            return decode_rows(ask(service, "PutRow", request, pb.PutRowResponse).row)[0].key[1][1]
+
+        with ThreadPoolExecutor(4) as threads:
+            return list(threads.map(attempt, range(20)))
+
+    clock = Clock(lambda: NOW * 1_000_000)
+    service = Service(tmp_path, clock)
+    request = pb.CreateTableRequest()
+    request.table_meta.table_name = "t"
+    request.table_meta.primary_key.add(name="p", type=pb.STRING)
+    request.table_meta.primary_key.add(name="q", type=pb.INTEGER, option=pb.AUTO_INCREMENT)
+    request.reserved_throughput.capacity_unit.read = 0
+    request.table_options.time_to_live = -1
+    request.table_options.max_versions = 1
+    ask(service, "CreateTable", request, pb.CreateTableResponse)
+
+    made = make_rows(service)
+    service.close()
+    service = Service(tmp_path, clock)
+    made += make_rows(service)
+    service.close()
+
+    assert len(set(made)) == 40
