@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from email.utils import formatdate
 
 from airflow_tablestore.emulator.oss.errors import Refusal
-from airflow_tablestore.emulator.oss.store import APPENDABLE, NORMAL, StoredObject
+from airflow_tablestore.emulator.oss.rows import APPENDABLE, NORMAL, StoredObject
 
 KEPT = (
     "content-type",

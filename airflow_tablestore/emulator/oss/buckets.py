@@ -7,7 +7,8 @@ from airflow_tablestore.emulator.oss import attributes
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.objects import acl_document, iso_date, owner
 from airflow_tablestore.emulator.oss.request import Answer, Request, xml_answer
-from airflow_tablestore.emulator.oss.store import Bucket, Store
+from airflow_tablestore.emulator.oss.rows import Bucket
+from airflow_tablestore.emulator.oss.store import Store
 from airflow_tablestore.emulator.oss.xml import Element, document, names, parse
 
 LOCATION = f"oss-{REGION}"

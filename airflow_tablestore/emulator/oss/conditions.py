@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from airflow_tablestore.emulator.oss.errors import Refusal
-from airflow_tablestore.emulator.oss.store import StoredObject
+from airflow_tablestore.emulator.oss.rows import StoredObject
 
 
 def check(headers: Mapping[str, str], found: StoredObject, prefix: str = "") -> None:

@@ -15,7 +15,8 @@ from typing import Generic, Protocol, TypeVar
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.objects import iso_date, owner
 from airflow_tablestore.emulator.oss.request import Answer, Request, xml_answer
-from airflow_tablestore.emulator.oss.store import Store, StoredObject, bucket_of, objects_from
+from airflow_tablestore.emulator.oss.rows import StoredObject, bucket_of, objects_from
+from airflow_tablestore.emulator.oss.store import Store
 from airflow_tablestore.emulator.oss.uploads import Upload, uploads_from
 from airflow_tablestore.emulator.oss.xml import Element, document, names
 

@@ -9,7 +9,8 @@ from airflow_tablestore.emulator.oss import attributes, uploads
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.objects import COPY_SOURCE, iso_date, source_of, whole
 from airflow_tablestore.emulator.oss.request import Answer, Request, xml_answer
-from airflow_tablestore.emulator.oss.store import Store, StoredObject
+from airflow_tablestore.emulator.oss.rows import StoredObject
+from airflow_tablestore.emulator.oss.store import Store
 from airflow_tablestore.emulator.oss.xml import Element, document, names, parse
 
 

@@ -10,7 +10,8 @@ from airflow_tablestore.emulator.oss import attributes, conditions
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.pieces import Reading
 from airflow_tablestore.emulator.oss.request import Answer, Request, xml_answer
-from airflow_tablestore.emulator.oss.store import NORMAL, Content, Store, StoredObject
+from airflow_tablestore.emulator.oss.rows import NORMAL, Content, StoredObject
+from airflow_tablestore.emulator.oss.store import Store
 from airflow_tablestore.emulator.oss.xml import Element, document
 
 OWNER = "1000000000000000"

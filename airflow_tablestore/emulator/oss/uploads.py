@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from airflow_tablestore.emulator.oss import crc64
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.pieces import Piece
-from airflow_tablestore.emulator.oss.store import (
+from airflow_tablestore.emulator.oss.rows import (
     MULTIPART,
     Content,
-    Store,
     StoredObject,
     bucket_of,
     forget,
@@ -28,6 +27,7 @@ from airflow_tablestore.emulator.oss.store import (
     now_millis,
     replace,
 )
+from airflow_tablestore.emulator.oss.store import Store
 
 SMALLEST_PART = 100 * 1024
 """Bytes of every part but the last. Source: the service's limits for multipart upload."""

@@ -7,7 +7,8 @@ import pytest
 from airflow_tablestore.emulator.oss import uploads
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.pieces import INLINE_BYTES
-from airflow_tablestore.emulator.oss.store import NORMAL, Content, Store
+from airflow_tablestore.emulator.oss.rows import NORMAL, Content
+from airflow_tablestore.emulator.oss.store import Store
 from airflow_tablestore.errors import SpecError
 
 LONG = b"l" * (INLINE_BYTES + 1)
