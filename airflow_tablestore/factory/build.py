@@ -87,7 +87,14 @@ def _notifier(wanted: Notifier) -> Any:
 
 
 def _page(document: Document, spec: PipelineSpec) -> str:
-    """What the DAG's page in Airflow shows: the author's words, and the spec as it stands in its file."""
+    """What the DAG's page in Airflow shows: the author's words, what a run will do, and the spec as it was written."""
+    from airflow_tablestore.spec.explain import story
+
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", document.text)), default=0))
-    said = f"{spec.description}\n\n" if spec.description else ""
-    return f"{said}Made from `{document.file}`:\n\n{fence}yaml\n{document.text.rstrip()}\n{fence}\n"
+    parts = [
+        spec.description or "",
+        "\n".join(f"* {sentence}" for sentence in story(spec)),
+        f"Made from `{document.file}`:",
+        f"{fence}yaml\n{document.text.rstrip()}\n{fence}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

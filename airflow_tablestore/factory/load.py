@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, get_parsing_context
@@ -53,18 +53,20 @@ def import_spec(path: Path, shown: str = "") -> tuple[list[DAG], list[str]]:
     from airflow_tablestore.factory.build import dag_of
     from airflow_tablestore.spec.document import read_bytes
     from airflow_tablestore.spec.load import parse
+    from airflow_tablestore.spec.show import show
 
+    name = shown or str(path)
     text, problems = read_bytes(path)
     if problems:
-        return [], [str(problem) for problem in problems]
-    document = parse(text, shown or str(path))
+        return [], [show([replace(problem, file=name)], {}) for problem in problems]
+    document = parse(text, name)
     if document.spec is None:
-        return [], [str(problem) for problem in document.errors]
+        return [], [show([problem], {name: text}) for problem in document.errors]
     try:
         return [dag_of(document, document.spec)], []
     # Airflow and the author's notifier raise what they like; all of it is told, and the neighbours live.
     except Exception as error:  # noqa: BLE001
-        return [], [str(Problem(f"Airflow refuses it: {type(error).__name__}: {error}", file=document.file))]
+        return [], [show([Problem(f"Airflow refuses it: {type(error).__name__}: {error}", file=name)], {})]
 
 
 def dags_of(folder: Path, *, wanted: str | None = None) -> dict[str, DAG]:
@@ -103,7 +105,9 @@ def assigned(files: Sequence[Path]) -> list[Assignment]:
             continue
         dag_id = _free(dag_id_for(path), taken)
         taken.add(dag_id)
-        conflict = f"'{name}' is also the pipeline of {owners[name].name}: give one another name" if name else ""
+        conflict = (
+            f"pipeline: '{name}' is also the pipeline of {owners[name].name}: give one another name" if name else ""
+        )
         found.append(Assignment(path, dag_id, conflict))
     return found
 
@@ -111,7 +115,7 @@ def assigned(files: Sequence[Path]) -> list[Assignment]:
 def _dag(one: Assignment, folder: Path) -> DAG:
     shown = str(Path(folder.name) / one.path.relative_to(folder))  # the same wherever the bundle lies
     if one.conflict:
-        return placeholder(one.dag_id, one.path, str(Problem(one.conflict, path="pipeline", file=shown)))
+        return placeholder(one.dag_id, one.path, f"{shown}: {one.conflict}")
     dags, errors = import_spec(one.path, shown)
     return dags[0] if dags else placeholder(one.dag_id, one.path, "\n".join(errors))
 

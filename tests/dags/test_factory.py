@@ -81,7 +81,8 @@ def test_the_placeholder_shows_every_problem_with_its_place(folder):
 
     page = by_id(dags_of(folder))["broken"].doc_md
 
-    assert "specs/broken.yaml:3:10" in page
+    assert "specs/broken.yaml:3:10: error: source.tabel: unknown key" in page
+    assert "    source: {tabel: orders}\n             ^" in page
     assert "did you mean 'table'" in page
     assert "sink.prefix" in page
 
@@ -131,6 +132,14 @@ def test_a_notifier_that_does_not_exist_is_told_and_isolated(folder):
     assert dags["orders"].tags == {"spec-error"}
     assert "no.such" in dags["orders"].doc_md.lower() or "no module named 'no'" in dags["orders"].doc_md.lower()
     assert "plan" in dags["good"].task_dict
+
+
+def test_the_page_of_a_dag_says_what_a_run_does(folder):
+    page = one(put(folder, "orders.yaml", GOOD.format(name="orders") + "description: Every order.\n")).doc_md
+
+    assert page.startswith("Every order.\n")
+    assert "all rows of table 'orders'" in page
+    assert "sink: {type: oss, bucket: backup, prefix: orders/}" in page
 
 
 def test_two_parses_serialise_equally(folder):
