@@ -80,10 +80,7 @@ class FullExportTask(BaseOperator):
 
         :raises SpecError: they do not make one; holds every problem.
         """
-        from airflow_tablestore.spec.kinds.full_export import FullExportSpec
-
-        given: dict[str, Any] = {"source": self.source, "sink": self.sink, "limits": self.limits or {}}
-        return FullExportSpec(pipeline=self.pipeline, timezone=self.timezone, **given)
+        return _spec(self.pipeline, self.timezone, self.source, self.sink, self.limits)
 
     @contextmanager
     def open(self, context: Context) -> Iterator[OpenExport]:
@@ -234,7 +231,10 @@ def full_export(
     `source`, `sink` and `limits` hold what a spec has under these keys; their strings are templates.
 
     :param task_arguments: handed to all three tasks, such as `pool` or `execution_timeout`.
+    :raises SpecError: the arguments make no export. Found while the DAG is parsed, when they hold no templates.
     """
+    if all(_is_fixed(given) for given in (pipeline, source, sink, limits)):
+        _spec(pipeline, timezone, source, sink, limits)
     with TaskGroup(group_id) as group:
         export_tasks(
             pipeline=pipeline,
@@ -249,8 +249,11 @@ def full_export(
     return group
 
 
-def export_tasks(*, waits_for_previous_run: bool = False, **arguments: Any) -> None:
-    """The three tasks, chained, in the DAG or group that is being built."""
+def export_tasks(*, waits_for_previous_run: bool = False, outlets: Sequence[Asset] = (), **arguments: Any) -> None:
+    """The three tasks, chained, in the DAG or group that is being built.
+
+    :param outlets: assets beside that of the objects; like it, they are updated by the publication alone.
+    """
     # The two tasks right behind the plan are all that a run has, so waiting for them is waiting for the whole run.
     waiting: dict[str, Any] = {"wait_for_downstream": True} if waits_for_previous_run else {}
     plan = PlanFullExportOperator(task_id="plan", **arguments, **waiting)
@@ -258,13 +261,28 @@ def export_tasks(*, waits_for_previous_run: bool = False, **arguments: Any) -> N
     export = ExportSplitOperator.partial(task_id="export", head=head, map_index_template=LABEL, **arguments).expand(
         split=plan.output
     )
-    PublishExportOperator(task_id="publish", head=head, reports=export.output, **arguments)
+    PublishExportOperator(task_id="publish", head=head, reports=export.output, outlets=outlets, **arguments)
 
 
 def moment(context: Context) -> datetime:
     """The time that a run is about: its logical date, or when it was due. Stays the same when tasks are cleared."""
     run = context["dag_run"]
     return run.logical_date or run.run_after
+
+
+def _spec(pipeline: str, timezone: str, source: Any, sink: Any, limits: Any) -> FullExportSpec:
+    from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+
+    return FullExportSpec(pipeline=pipeline, timezone=timezone, source=source, sink=sink, limits=limits or {})
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether a value is what it will be at run time: no template and no other task's answer in it."""
+    if isinstance(value, Mapping):
+        return all(_is_fixed(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return all(_is_fixed(inner) for inner in value)
+    return "{{" not in value and "{%" not in value if isinstance(value, str) else not hasattr(value, "resolve")
 
 
 def _table_assets(source: Any) -> list[Asset]:
