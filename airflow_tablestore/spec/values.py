@@ -160,7 +160,7 @@ def _check_cron_field(given: str, name: str, least: int, most: int) -> None:
         return names.index(word.lower()) + offset if word.lower() in names else int(word)
 
     for part in given.split(","):
-        match = re.fullmatch(r"(\*|\?|[a-zA-Z0-9]+)(?:-([a-zA-Z0-9]+))?(?:/(\d+))?|L|[0-7]#[1-5]|L[0-7]", part)
+        match = re.fullmatch(r"[Ll]|[0-7]#[1-5]|[Ll][0-7]|(\*|\?|[a-zA-Z0-9]+)(?:-([a-zA-Z0-9]+))?(?:/(\d+))?", part)
         try:
             if match is None:
                 raise ValueError(part)

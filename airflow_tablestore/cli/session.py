@@ -1,0 +1,110 @@
+"""What a command works with: where it writes, whom it asks for connections, what time it is.
+
+The command line reads connections from the environment, `airflow tablestore` from Airflow; a test gives its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from airflow_tablestore.errors import Problem, SpecError, TablestoreError
+
+if TYPE_CHECKING:
+    from airflow_tablestore.pipeline.connections import Fields
+
+OK, FAILED, MUST_CHANGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: done; the pipeline failed; the spec, a connection or the call must be changed; Ctrl-C."""
+
+DEBUG_VARIABLE = "AIRFLOW_TABLESTORE_DEBUG"
+
+
+def _environment(conn_id: str) -> Fields:
+    from airflow_tablestore.pipeline.connections import from_environment
+
+    return from_environment(conn_id, os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The surroundings of one command."""
+
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    connection: Callable[[str], Fields] = _environment
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def say(self, text: str = "") -> None:
+        """A line of the result."""
+        print(text, file=self.out)
+
+    def tell(self, text: str) -> None:
+        """A line beside the result: progress, warnings, errors."""
+        print(text, file=self.err)
+
+
+def call(place: str, arguments: Namespace, session: Session) -> int:
+    """Run a command and turn what it raises into one clear block and an exit code."""
+    module, _, name = place.partition(":")
+    try:
+        handler: Callable[[Namespace, Session], int] = getattr(importlib.import_module(module), name)
+        return handler(arguments, session)
+    except BrokenPipeError:
+        _close_quietly()
+        return OK
+    except KeyboardInterrupt:
+        session.tell("Interrupted. What was uploaded is not published; the next run clears it.")
+        return INTERRUPTED
+    # The one place where everything ends: a bug too is told in one block, and --debug shows where it is.
+    except Exception as error:  # noqa: BLE001
+        if getattr(arguments, "debug", False) or os.environ.get(DEBUG_VARIABLE):
+            session.tell("".join(traceback.format_exception(error)))
+        session.tell(_block(error))
+        return MUST_CHANGE if isinstance(error, SpecError) else FAILED
+
+
+def _block(error: Exception) -> str:
+    from airflow_tablestore.spec.problems import masked
+    from airflow_tablestore.spec.show import show
+
+    if isinstance(error, SpecError):
+        return show(error.problems, _texts(error.problems))
+    if isinstance(error, TablestoreError):
+        return f"error: {masked(str(error))}"
+    told = masked(f"{type(error).__name__}: {error}")
+    return f"error: {told}\n    hint: this is a bug of airflow-tablestore; --debug shows where"
+
+
+def _texts(problems: tuple[Problem, ...]) -> dict[str, str]:
+    from pathlib import Path
+
+    from airflow_tablestore.spec.document import read_bytes
+
+    return {file: read_bytes(Path(file))[0] for file in {p.file for p in problems if p.file}}
+
+
+def _close_quietly() -> None:
+    """Who reads our output has gone; without this Python would complain once more when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def moment_of(arguments: Namespace, session: Session) -> datetime:
+    """`--run-date`, or now. A time without a zone is UTC.
+
+    :raises SpecError: it is no time.
+    """
+    given: Any = getattr(arguments, "run_date", None)
+    if not given:
+        return session.now()
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise SpecError([Problem(f"--run-date: '{given}' is no time", "write 2026-11-20T00:00:00+08:00")]) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
