@@ -82,7 +82,7 @@ class UploadLog:
 
         :raises Superseded: a higher attempt has begun, or a later run has published.
         """
-        for entry in self._check():
+        for entry in self.check_rank():
             if (entry.claim, entry.split) == (self._claim, self._split) and (entry.attempt or 0) < self._attempt:
                 abort_recorded(self._store, self._pipeline, entry)
 
@@ -92,14 +92,18 @@ class UploadLog:
         :raises Superseded: as in `take_over`.
         """
         with self._lock:
-            self._check()
+            self.check_rank()
             upload = Upload(key, self._store.initiate(key))
             self._uploads.append(upload)
             body = {"pipeline": self._pipeline, "uploads": [[u.key, u.upload_id] for u in self._uploads]}
             self._store.put(uploads_key(self._prefix, self._claim, self._split, self._attempt), to_json(body))
         return upload.upload_id
 
-    def _check(self) -> list[Entry]:
+    def check_rank(self) -> list[Entry]:
+        """All entries at the prefix.
+
+        :raises Superseded: as in `take_over`.
+        """
         found = entries(self._store, self._prefix)
         fence = highest_fence(found)
         if fence and fence[0][0] > self._claim:

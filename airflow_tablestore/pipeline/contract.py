@@ -7,7 +7,7 @@ Nothing here knows Airflow, a spec file or a service.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_tablestore.wire.row import ColumnType, Value
@@ -31,11 +31,13 @@ class Column:
 class Schema:
     """The columns that one run, and every later one of its pipeline, has agreed on. Key columns come first.
 
-    `keeps_others` adds the JSON column `_other` for cells of columns that are not listed.
+    `keeps_others` adds the JSON column `_other` for cells of columns that are not listed. `is_picked`: the author named
+    the columns, so that what the schema lacks was not wanted, rather than not known.
     """
 
     columns: tuple[Column, ...]
     keeps_others: bool = False
+    is_picked: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The form that manifests and XCom hold."""
@@ -47,6 +49,7 @@ class Schema:
                 for c in self.columns
             ],
             "other": self.keeps_others,
+            "picked": self.is_picked,
         }
 
     @classmethod
@@ -55,7 +58,7 @@ class Schema:
             Column(c["name"], ColumnType(c["type"]), c.get("key", False), c.get("declared", False))
             for c in data["columns"]
         )
-        return cls(columns, data["other"])
+        return cls(columns, data["other"], data["picked"])
 
 
 OTHER_COLUMN = "_other"
@@ -177,6 +180,10 @@ class Writer(Protocol):
 class Progress(Protocol):
     """Hears how a long piece of work goes. Called from several threads."""
 
+    def expect(self, estimated_bytes: int) -> None:
+        """About so many bytes more are to be read; 0 when nobody knows."""
+        ...
+
     def advance(self, rows: int, bytes_read: int) -> None: ...
 
     def retried(self, reason: str) -> None: ...
@@ -184,6 +191,8 @@ class Progress(Protocol):
 
 class Quiet:
     """A progress that tells nobody."""
+
+    def expect(self, estimated_bytes: int) -> None: ...
 
     def advance(self, rows: int, bytes_read: int) -> None: ...
 
@@ -203,25 +212,6 @@ class Limits:
     workers: int = 0
     threads: int = 4
     memory_mb: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Dirty:
-    """A record that could not go on, for the log: which one and why. The value itself is shortened."""
-
-    key: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a slice's reading has counted so far."""
-
-    rows: int = 0
-    bytes_read: int = 0
-    dirty: int = 0
-    others: int = 0
-    samples: list[Dirty] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,45 @@ process. What passes between them is in `plan`; who publishes and when is in `pu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.pipeline.contract import Limits
+from airflow_tablestore.errors import SpecError, StartOver
+from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Limits, Progress, Quiet, Report
+from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, is_ours, object_key
+from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, read_manifest
+from airflow_tablestore.pipeline.plan import Plan, PlanHead, Split, SplitReport, key_to_json
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
+from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.wire.row import KeyValue
 
-__all__ = ["FullExport", "ObjectTarget", "TableSelection", "Unknown", "WriteMode"]
+if TYPE_CHECKING:
+    from airflow_tablestore.consumer.table import Sender
+    from airflow_tablestore.pipeline.contract import Schema
+    from airflow_tablestore.pipeline.run import Receipt
+    from airflow_tablestore.pipeline.sources.pinning import Pinned
+
+__all__ = [
+    "FullExport",
+    "ObjectTarget",
+    "Services",
+    "TableSelection",
+    "Unknown",
+    "WriteMode",
+    "export_split",
+    "pinned_schema",
+    "plan",
+    "publish",
+    "run",
+]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +55,286 @@ class FullExport:
     source: TableSelection
     target: ObjectTarget
     limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What an export talks to: the instance of its table, and the bucket of its objects."""
+
+    client: Sender
+    store: Store
+
+
+def plan(export: FullExport, services: Services, *, run: str, most_splits: int = 1024, repin: bool = False) -> Plan:
+    """Divide the table, pin the columns and claim the prefix. Nothing is read but a few sample rows.
+
+    :param run: the run's key, see `run.run_key`.
+    :param most_splits: the most tasks that may be mapped.
+    :param repin: look at the table again instead of keeping the standing manifest's schema.
+    :raises SpecError: a range, column or prefix that does not fit what stands there.
+    """
+    from airflow_tablestore.pipeline.claim import take_claim
+
+    standing = _standing(export, services)
+    _refuse_conflict(export, services)
+    pinned, splits = _pinned_and_divided(export, services, standing, most_splits, repin)
+    for warning in pinned.warnings:
+        log.warning("%s", warning)
+    at_least = standing.claim + 1 if standing else 1
+    claim = take_claim(services.store, export.target.prefix, export.pipeline, run, at_least)
+    return Plan(PlanHead(run, claim, pinned.schema, len(splits)), splits)
+
+
+def pinned_schema(export: FullExport, services: Services, *, repin: bool = False) -> Pinned:
+    """The columns that the next run would have, with what its author should know. Changes nothing."""
+    return _pinned_and_divided(export, services, _standing(export, services), 1024, repin)[0]
+
+
+def export_split(
+    export: FullExport,
+    services: Services,
+    head: PlanHead,
+    split: Split,
+    *,
+    attempt: int,
+    progress: Progress | None = None,
+) -> SplitReport:
+    """Upload the rows of one split; nothing is visible yet.
+
+    :param attempt: counts from 1; what lower attempts have uploaded is aborted.
+    :raises DirtyLimitExceeded: this split alone has more dirty records than the run may have.
+    :raises Superseded: a higher attempt has begun, or a later run has published.
+    """
+    return _export(export, services, head, (split,), attempt, progress or Quiet(), tasks=head.splits)[0]
+
+
+def publish(
+    export: FullExport, services: Services, head: PlanHead, reports: Sequence[SplitReport], *, attempt: int
+) -> Report:
+    """Make all objects visible at once. See `publish.publish_objects` for what it raises.
+
+    :param reports: one for every split of the plan.
+    """
+    from airflow_tablestore.pipeline.publish import Publication, publish_objects
+
+    began = time.monotonic()
+    publication = Publication(
+        prefix=export.target.prefix,
+        attempt=attempt,
+        manifest=_manifest(export, head, reports),
+        uploads=tuple(upload for report in reports for upload in report.objects),
+        write_mode=export.target.write_mode,
+        truncates_foreign=export.target.truncates_foreign,
+        errors=export.limits.errors,
+    )
+    manifest = publish_objects(services.store, publication)
+    objects = manifest.of_run(head.run)
+    return Report(
+        pipeline=export.pipeline,
+        run=head.run,
+        rows=sum(o.rows for o in objects),
+        bytes=sum(o.bytes for o in objects),
+        objects=len(objects),
+        seconds=max((report.seconds for report in reports), default=0.0) + time.monotonic() - began,
+        dirty=manifest.dirty,
+        others=manifest.others,
+        manifest=services.store.uri(export.target.prefix + MANIFEST),
+    )
+
+
+def run(
+    export: FullExport,
+    services: Services,
+    *,
+    run: str,
+    progress: Progress | None = None,
+    repin: bool = False,
+) -> Report:
+    """Plan, export and publish in this process: the same objects as the three tasks of Airflow make.
+
+    :raises TablestoreError: as the three do. What was uploaded is aborted, what stood at the prefix still stands.
+    """
+    began = time.monotonic()
+    planned = plan(export, services, run=run, repin=repin)
+    reports = _export(export, services, planned.head, planned.splits, 1, progress or Quiet(), tasks=1)
+    report = publish(export, services, planned.head, reports, attempt=1)
+    return replace(report, seconds=time.monotonic() - began)
+
+
+def _standing(export: FullExport, services: Services) -> Manifest | None:
+    from airflow_tablestore.pipeline.publish import refuse_foreign_pipeline
+
+    prefix = export.target.prefix
+    standing = read_manifest(services.store, prefix) or read_manifest(services.store, prefix, PREVIOUS)
+    refuse_foreign_pipeline(standing, export.pipeline, services.store.uri(prefix))
+    return standing
+
+
+def _refuse_conflict(export: FullExport, services: Services) -> None:
+    """:raises SpecError: write_mode is non_conflict and something stands under the prefix."""
+    prefix = export.target.prefix
+    if export.target.write_mode is not WriteMode.NON_CONFLICT:
+        return
+    for found in services.store.list(prefix):
+        if not is_ours(prefix, found.key) or found.key in (prefix + MANIFEST, prefix + PREVIOUS):
+            raise SpecError(
+                f"{services.store.uri(prefix)} must be empty for write_mode non_conflict, but holds {found.key}; "
+                "choose another prefix, or truncate or append"
+            )
+
+
+def _pinned_and_divided(
+    export: FullExport, services: Services, standing: Manifest | None, most_splits: int, repin: bool
+) -> tuple[Pinned, tuple[Split, ...]]:
+    from airflow_tablestore.pipeline.division import divide
+    from airflow_tablestore.pipeline.sources.pinning import pin_schema
+    from airflow_tablestore.pipeline.sources.table import arrow_schema
+    from airflow_tablestore.wire.table import describe_table
+
+    source = export.source
+    description = services.client.send(describe_table(source.table))
+    splits = divide(services.client, source, description, workers=export.limits.workers, most_splits=most_splits)
+    earlier = standing.schema if standing and standing.table == source.table and not repin else None
+    ranges = [part.range for split in splits for part in split.slices]
+    pinned = pin_schema(services.client, source, description, ranges, earlier)
+    for transform in _transforms(source):
+        transform.schema(arrow_schema(pinned.schema))
+    return pinned, splits
+
+
+def _transforms(source: TableSelection) -> Sequence[Any]:
+    from airflow_tablestore.pipeline.transforms.columns import Columns
+
+    return () if source.columns is None else (Columns(source.columns),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One slice of one split, and how to carry it; `counts` gives its dirty records and cells of unknown columns."""
+
+    split: int
+    carry: Callable[[], Receipt]
+    counts: Callable[[], tuple[int, int]]
+
+
+def _export(
+    export: FullExport,
+    services: Services,
+    head: PlanHead,
+    splits: Sequence[Split],
+    attempt: int,
+    progress: Progress,
+    tasks: int,
+) -> tuple[SplitReport, ...]:
+    """Upload the rows of some splits, their slices side by side."""
+    from airflow_tablestore.pipeline.run import side_by_side
+
+    began = time.monotonic()
+    progress.expect(sum(part.estimated_bytes for split in splits for part in split.slices))
+    stop = threading.Event()
+    jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop)
+    receipts = side_by_side((job.carry for job in jobs), _threads(export.limits), stop)
+    done = list(zip(jobs, receipts, strict=True))
+    return tuple(_report(split.number, done, time.monotonic() - began) for split in splits)
+
+
+def _jobs(
+    export: FullExport,
+    services: Services,
+    head: PlanHead,
+    splits: Sequence[Split],
+    attempt: int,
+    progress: Progress,
+    tasks: int,
+    stop: threading.Event,
+) -> list[_Job]:
+    from airflow_tablestore.pipeline.claim import UploadLog
+    from airflow_tablestore.pipeline.dirty import DirtyRecords
+    from airflow_tablestore.pipeline.run import Work, carry, output_schema
+    from airflow_tablestore.pipeline.sinks.objects import ObjectWriter
+    from airflow_tablestore.pipeline.sources.table import TableSlice
+    from airflow_tablestore.pipeline.throttle import Throttle
+
+    target, transforms = export.target, _transforms(export.source)
+    dirty, throttle = DirtyRecords(export.limits.errors), Throttle(export.limits, tasks)
+    jobs = []
+    for split in splits:
+        uploads = UploadLog(services.store, target.prefix, export.pipeline, head.claim, split.number, attempt)
+        uploads.take_over()
+        for number, part in enumerate(split.slices):
+            source = TableSlice(services.client, export.source, head.schema, part, dirty.add)
+            name = partial(_key, export, head.run, split.number, number)
+            schema = output_schema(source.schema(), transforms)
+            writer = ObjectWriter(services.store, uploads, target.format, schema, name, target.max_object_bytes)
+            work = Work(source, transforms, target.format, writer, dirty, throttle, progress, stop)
+            jobs.append(_Job(split.number, partial(carry, work), partial(_counts, source)))
+    return jobs
+
+
+def _key(export: FullExport, run: str, split: int, part: int, number: int) -> str:
+    target = export.target
+    return object_key(target.prefix, export.pipeline, run, split, part, number, target.format.suffix)
+
+
+def _counts(source: Any) -> tuple[int, int]:
+    return source.dirty, source.others
+
+
+def _report(split: int, done: Sequence[tuple[_Job, Receipt]], seconds: float) -> SplitReport:
+    own = [(job, receipt) for job, receipt in done if job.split == split]
+    return SplitReport(
+        split=split,
+        objects=tuple(upload for _, receipt in own for upload in receipt.objects),
+        rows=sum(receipt.rows for _, receipt in own),
+        bytes_read=sum(receipt.bytes_read for _, receipt in own),
+        dirty=sum(job.counts()[0] + receipt.unfit for job, receipt in own),
+        others=sum(job.counts()[1] for job, _ in own),
+        seconds=seconds,
+    )
+
+
+MEMORY_BASE_MB, MEMORY_PER_THREAD_MB = 120, 45
+"""What the interpreter with pyarrow takes, and what a slice takes on its way: a page, a row group, a part."""
+
+
+def _threads(limits: Limits) -> int:
+    if not limits.memory_mb:
+        return max(1, limits.threads)
+    return max(1, min(limits.threads, (limits.memory_mb - MEMORY_BASE_MB) // MEMORY_PER_THREAD_MB))
+
+
+def _manifest(export: FullExport, head: PlanHead, reports: Sequence[SplitReport]) -> Manifest:
+    """The manifest of this run's objects alone."""
+    if sorted(report.split for report in reports) != list(range(head.splits)):
+        raise StartOver(f"{len(reports)} of {head.splits} splits are reported.", task="export")
+    return Manifest(
+        pipeline=export.pipeline,
+        run=head.run,
+        claim=head.claim,
+        table=export.source.table,
+        begin=tuple(_bound_to_json(part) for part in export.source.begin),
+        end=tuple(_bound_to_json(part) for part in export.source.end),
+        schema=head.schema,
+        columns=_output_columns(export.source, head.schema),
+        format=export.target.format.describe(),
+        objects=tuple(
+            PublishedObject(o.key, o.rows, o.bytes, o.crc64, head.run) for report in reports for o in report.objects
+        ),
+        dirty=sum(report.dirty for report in reports),
+        others=sum(report.others for report in reports),
+    )
+
+
+def _output_columns(source: TableSelection, schema: Schema) -> tuple[OutputColumn, ...]:
+    types = {column.name: column.type.value for column in schema.columns}
+    if source.columns is None:
+        columns = tuple(OutputColumn(c.name, c.type.value, c.name) for c in schema.columns)
+        return (*columns, OutputColumn(OTHER_COLUMN, "json", None)) if schema.keeps_others else columns
+    return tuple(
+        OutputColumn(c.to, c.type.value, None) if isinstance(c, Constant) else OutputColumn(c.to, types[c.name], c.name)
+        for c in source.columns
+    )
+
+
+def _bound_to_json(part: KeyValue) -> Any:
+    return key_to_json((("", part),))[0][1]

@@ -1,0 +1,1 @@
+"""What reads: one file per service."""

@@ -1,0 +1,1 @@
+"""What changes batches between source and sink: one file each."""

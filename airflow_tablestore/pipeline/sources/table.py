@@ -1,0 +1,140 @@
+"""The rows of one slice of a table, as batches with the run's pinned columns.
+
+Guarantees: every row of the slice comes once, in key order, whatever attributes it has; a cell in another type than its
+column is converted without loss if the author declared that type, else its row is a dirty record; cells of columns that
+the schema does not know go to `_other`, are counted and dropped, or end the run, as the author chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_tablestore.consumer.table import Sender, pages, show_key
+from airflow_tablestore.errors import RecordError
+from airflow_tablestore.pipeline.contract import JSON_MARK, OTHER_COLUMN, Batch, Column, Schema
+from airflow_tablestore.pipeline.plan import Slice
+from airflow_tablestore.pipeline.selection import TableSelection, Unknown
+from airflow_tablestore.pipeline.sources.conversion import converted, others_as_json
+from airflow_tablestore.pipeline.sources.wide import whole_rows
+from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Stray, Wanted, decoder
+from airflow_tablestore.wire.row import PrimaryKey, Value, type_of
+from airflow_tablestore.wire.table import MOST_COLUMNS, RangeRead
+
+Refuse = Callable[[str, str], None]
+"""Hears of a dirty record: its key and the reason."""
+
+
+def arrow_schema(schema: Schema) -> pa.Schema:
+    """The Arrow schema of every batch that is read with this schema."""
+    fields = [pa.field(c.name, pa.type_for_alias(ARROW_TYPES[c.type])) for c in schema.columns]
+    if schema.keeps_others:
+        fields.append(pa.field(OTHER_COLUMN, pa.string(), metadata={JSON_MARK: b"1"}))
+    return pa.schema(fields)
+
+
+def columns_to_ask_for(schema: Schema) -> tuple[str, ...]:
+    """What GetRange shall return; () for all.
+
+    A row without any of the named columns is left out by the service, so one key column, which every row has, is always
+    among them. Source: the service's documentation of columns_to_get; DataX loses such rows.
+    """
+    if not schema.is_picked or not schema.columns:
+        return ()
+    attributes = [column.name for column in schema.columns if not column.is_key]
+    if len(attributes) + 1 > MOST_COLUMNS:
+        return ()
+    return (schema.columns[0].name, *attributes)
+
+
+@dataclass(slots=True)
+class TableSlice:
+    """A source: one slice of a table. `others` counts the cells of unknown columns, `rows` those handed on.
+
+    :param refuse: hears of dirty records, and may raise to end the run.
+    """
+
+    sender: Sender
+    selection: TableSelection
+    pinned: Schema
+    slice: Slice
+    refuse: Refuse
+    others: int = field(default=0, init=False)
+    dirty: int = field(default=0, init=False)
+
+    def schema(self) -> pa.Schema:
+        return arrow_schema(self.pinned)
+
+    def batches(self) -> Iterator[Batch]:
+        decode = decoder([Wanted(c.name, c.type, c.is_key) for c in self.pinned.columns]).decode
+        span = self.slice.range
+        read = RangeRead(self.selection.table, span.begin, span.end, span.is_backward, columns_to_ask_for(self.pinned))
+        keys = sum(column.is_key for column in self.pinned.columns)
+        for page, decoded in whole_rows(pages(self.sender, read), decode, keys):
+            yield Batch(self._settled(decoded), page.next_key, len(page.rows))
+
+    def _settled(self, decoded: Decoded) -> pa.RecordBatch:
+        """The batch once every stray cell has found its place or its row has gone."""
+        records = decoded.records
+        reasons: dict[int, str] = {}
+        if decoded.conflicts:
+            records = self._with_conversions(records, decoded.conflicts, reasons)
+        if decoded.others or self.pinned.keeps_others:
+            records = self._with_others(records, decoded.others)
+        if not reasons:
+            return records
+        for row, reason in reasons.items():
+            self.dirty += 1
+            self.refuse(show_key(self._key(records, row)), reason)
+        return records.filter(pa.array([row not in reasons for row in range(records.num_rows)]))
+
+    def _with_conversions(
+        self, records: pa.RecordBatch, conflicts: Sequence[Stray], reasons: dict[int, str]
+    ) -> pa.RecordBatch:
+        by_name = {column.name: column for column in self.pinned.columns}
+        found: dict[str, dict[int, Value]] = {}
+        for stray in conflicts:
+            column = by_name[stray.column]
+            value = converted(stray.value, column.type) if column.is_declared else None
+            if value is None:
+                reasons.setdefault(stray.row, _conflict(column, stray.value))
+            else:
+                found.setdefault(stray.column, {})[stray.row] = value
+        for name, values in found.items():
+            at = records.schema.get_field_index(name)
+            mask = pa.array([row in values for row in range(records.num_rows)])
+            given = pa.array([values[row] for row in sorted(values)], records.schema.field(at).type)
+            records = records.set_column(at, name, pc.replace_with_mask(records.column(at), mask, given))
+        return records
+
+    def _with_others(self, records: pa.RecordBatch, others: Sequence[Stray]) -> pa.RecordBatch:
+        if not self.pinned.is_picked:
+            self.others += len(others)
+            if others and self.selection.unknown is Unknown.FAIL:
+                first = others[0]
+                raise RecordError(
+                    f"row {show_key(self._key(records, first.row))} has the column '{first.column}', which the pinned "
+                    "schema does not know; pin the schema anew (--repin), or choose unknown_columns: other"
+                )
+        if not self.pinned.keeps_others:
+            return records
+        rows: dict[int, dict[str, Value]] = {}
+        for stray in others:
+            rows.setdefault(stray.row, {})[stray.column] = stray.value
+        texts = [others_as_json(rows[row]) if row in rows else None for row in range(records.num_rows)]
+        return pa.RecordBatch.from_arrays([*records.columns, pa.array(texts, pa.string())], schema=self.schema())
+
+    def _key(self, records: pa.RecordBatch, row: int) -> PrimaryKey:
+        names = [column.name for column in self.pinned.columns if column.is_key]
+        return tuple((name, records.column(name)[row].as_py()) for name in names)
+
+
+def _conflict(column: Column, value: Value) -> str:
+    found = type_of(value)
+    told = f"column '{column.name}' is {column.type} and the cell is {found}"
+    if column.is_declared:
+        return f"{told}, which cannot be converted without loss"
+    return f"{told}; declare the type to convert, as {{name: {column.name}, type: string}}"
