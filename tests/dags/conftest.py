@@ -6,6 +6,9 @@ The environment is set when this file is imported, before anything imports Airfl
 from __future__ import annotations
 
 import atexit
+import contextlib
+import importlib
+import json
 import os
 import shutil
 import sys
@@ -52,9 +55,12 @@ def database():
 @pytest.fixture
 def run_dag(database):
     """Runs a DAG object with `dag.test()`, whatever file it came from."""
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.session import create_session
+
+    DagBag, sync_bag_to_db = of_airflow(
+        ("airflow.dag_processing.dagbag", "airflow.models.dagbag"), "DagBag", "sync_bag_to_db"
+    )
 
     def run(dag, **arguments):
         with create_session() as session:
@@ -66,6 +72,31 @@ def run_dag(database):
         return dag.test(**arguments)
 
     return run
+
+
+@pytest.fixture
+def dag_bag(database):
+    """Parses a folder of DAG files as Airflow does."""
+    (DagBag,) = of_airflow(("airflow.dag_processing.dagbag", "airflow.models.dagbag"), "DagBag")
+    return lambda folder: DagBag(dag_folder=str(folder))
+
+
+@pytest.fixture
+def serialised():
+    """A DAG as Airflow keeps it in its database, as text."""
+    from airflow.serialization import serialized_objects
+
+    as_stored = getattr(serialized_objects, "DagSerialization", serialized_objects.SerializedDAG)
+    return lambda dag: json.dumps(as_stored.to_dict(dag), sort_keys=True)
+
+
+def of_airflow(modules, *names):
+    """These names from the first of the modules that this version of Airflow has."""
+    for module in modules:
+        with contextlib.suppress(ModuleNotFoundError):
+            found = importlib.import_module(module)
+            return [getattr(found, name) for name in names]
+    raise ModuleNotFoundError(f"none of {modules}")
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_secrets_are_in_no_repr(connection):
 
 
 def test_a_used_secret_is_masked_in_what_airflow_logs(connection):
-    from airflow.sdk.log import redact
+    from airflow.providers.common.compat.sdk import redact
 
     connection(
         "ots_masked", json.dumps(TABLESTORE | {"password": "hush-hush-1", "extra": {"sts_token": "hush-hush-2"}})
