@@ -6,17 +6,25 @@ lock. Percent and time left come from the plan's estimate of bytes, so they are 
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Protocol
 
-from airflow_tablestore.pipeline.contract import Progress
+from airflow_tablestore.pipeline import contract
 
 LOG_SECONDS = 5.0
+
+
+class Log(Protocol):
+    """Where lines go: a logger of the standard library, or Airflow's own."""
+
+    def info(self, event: str, *args: object) -> object: ...
+
+    def warning(self, event: str, *args: object) -> object: ...
 
 
 class Meter:
@@ -69,7 +77,7 @@ class LogProgress:
 
     def __init__(
         self,
-        log: logging.Logger,
+        log: Log,
         *,
         every_seconds: float = LOG_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -148,7 +156,7 @@ class BarProgress:
 
 
 @contextmanager
-def progress_for(title: str, log: logging.Logger) -> Iterator[Progress]:
+def progress_for(title: str, log: Log) -> Iterator[contract.Progress]:
     """A bar when standard error is a terminal, else log lines."""
     if sys.stderr.isatty():
         with BarProgress(title) as bar:
