@@ -6,9 +6,19 @@ connection form is described here and not by hook methods, as Airflow has it sin
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore import __version__
+from airflow_tablestore.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import CLICommand
+
+    from airflow_tablestore.pipeline.connections import Fields
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -47,8 +57,51 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": "airflow_tablestore.assets.to_openlineage",
             }
         ],
-        "cli": ["airflow_tablestore.cli.cli_commands"],
+        "cli": ["airflow_tablestore.provider.cli_commands"],
     }
+
+
+def cli_commands() -> list[CLICommand]:
+    """The commands of `airflow-tablestore` as `airflow tablestore …`, with connections as Airflow has them."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    from airflow_tablestore.cli.commands import COMMANDS, DEBUG, GROUP, GROUP_HELP
+
+    make_arg: Callable[..., Any] = Arg  # Airflow leaves it without types
+    commands = [
+        ActionCommand(
+            name=command.name,
+            help=command.help,
+            description=command.description,
+            func=partial(_run_command, command.place),
+            args=[make_arg(argument.flags, **argument.settings) for argument in (*command.arguments, DEBUG)],
+        )
+        for command in COMMANDS
+    ]
+    return [GroupCommand(name=GROUP, help=GROUP_HELP, subcommands=commands)]
+
+
+def _run_command(place: str, arguments: Namespace) -> None:
+    from airflow_tablestore.cli.session import Session, call
+
+    sys.exit(call(place, arguments, Session(connection=_connection)))
+
+
+def _connection(conn_id: str) -> Fields:
+    """A connection from wherever Airflow keeps it: environment, secrets backend or database.
+
+    :raises SpecError: there is none of this name.
+    """
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
+    from airflow_tablestore.hooks.fields import fields_of
+
+    try:
+        return fields_of(BaseHook.get_connection(conn_id))
+    except AirflowNotFoundException as error:
+        raise SpecError(
+            [Problem(f"Airflow has no connection '{conn_id}'", f"airflow connections add {conn_id} …")]
+        ) from error
 
 
 _INTEGRATION = "Alibaba Cloud Tablestore"

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import DAG, literal
+from airflow.providers.common.compat.sdk import DAG, Param, literal
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_tablestore.operators.full_export import export_tasks
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from airflow_tablestore.spec.load import Document
 
 TAG = "tablestore"
+REPIN = Param(
+    False,
+    type="boolean",
+    title="Learn the columns anew",
+    description="Look at the table again, instead of keeping the columns and types that the first run has pinned.",
+)
 
 
 def dag_of(document: Document, spec: PipelineSpec) -> DAG:
@@ -40,6 +46,7 @@ def dag_of(document: Document, spec: PipelineSpec) -> DAG:
         max_active_runs=1,
         tags=sorted({TAG, spec.kind, *spec.tags}),
         default_args=_task_defaults(spec),
+        params={"repin": REPIN},
         doc_md=_page(document, spec),
     ) as dag:
         TASKS[spec.kind](document.data, spec)
@@ -53,6 +60,7 @@ def _full_export(data: Mapping[str, Any], spec: PipelineSpec) -> None:
         sink=literal(data["sink"]),
         limits=literal(data.get("limits") or {}),
         timezone=spec.timezone,
+        repin="{{ params.repin }}",
         waits_for_previous_run=spec.self_dependent,
     )
 

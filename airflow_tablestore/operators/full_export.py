@@ -102,10 +102,15 @@ class PlanFullExportOperator(FullExportTask):
     """Divides the table into splits, pins the columns and claims the prefix.
 
     Returns the splits, one mapped task each; what they share is in XCom `head`.
+
+    :param repin: learn the columns anew instead of keeping those of the standing export. A template may say "True".
     """
 
-    def __init__(self, *, inlets: Sequence[Asset] | None = None, **kwargs: Any) -> None:
+    template_fields = (*FullExportTask.template_fields, "repin")
+
+    def __init__(self, *, repin: bool | str = False, inlets: Sequence[Asset] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs, inlets=[*_table_assets(kwargs.get("source")), *(inlets or ())])
+        self.repin = repin
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         from airflow_tablestore.pipeline.full_export import plan
@@ -113,7 +118,8 @@ class PlanFullExportOperator(FullExportTask):
 
         key = run_key(moment(context), context["run_id"])
         with self.open(context) as run:
-            planned = plan(run.export, run.services, run=key, most_splits=conf.getint("core", "max_map_length"))
+            most, repin = conf.getint("core", "max_map_length"), str(self.repin).strip().lower() == "true"
+            planned = plan(run.export, run.services, run=key, most_splits=most, repin=repin)
         self.log.info("Run %s has %d split(s).", key, len(planned.splits))
         context["ti"].xcom_push(key="head", value=planned.head.to_json())
         return [split.to_json() for split in planned.splits]
@@ -249,14 +255,20 @@ def full_export(
     return group
 
 
-def export_tasks(*, waits_for_previous_run: bool = False, outlets: Sequence[Asset] = (), **arguments: Any) -> None:
+def export_tasks(
+    *,
+    repin: bool | str = False,
+    waits_for_previous_run: bool = False,
+    outlets: Sequence[Asset] = (),
+    **arguments: Any,
+) -> None:
     """The three tasks, chained, in the DAG or group that is being built.
 
     :param outlets: assets beside that of the objects; like it, they are updated by the publication alone.
     """
     # The two tasks right behind the plan are all that a run has, so waiting for them is waiting for the whole run.
     waiting: dict[str, Any] = {"wait_for_downstream": True} if waits_for_previous_run else {}
-    plan = PlanFullExportOperator(task_id="plan", **arguments, **waiting)
+    plan = PlanFullExportOperator(task_id="plan", repin=repin, **arguments, **waiting)
     head = XComArg(plan, key="head")
     export = ExportSplitOperator.partial(task_id="export", head=head, map_index_template=LABEL, **arguments).expand(
         split=plan.output
@@ -273,7 +285,8 @@ def moment(context: Context) -> datetime:
 def _spec(pipeline: str, timezone: str, source: Any, sink: Any, limits: Any) -> FullExportSpec:
     from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 
-    return FullExportSpec(pipeline=pipeline, timezone=timezone, source=source, sink=sink, limits=limits or {})
+    parts: dict[str, Any] = {"source": source, "sink": sink, "limits": limits or {}}
+    return FullExportSpec(pipeline=pipeline, timezone=timezone, **parts)
 
 
 def _is_fixed(value: Any) -> bool:
