@@ -1,0 +1,99 @@
+"""A table in memory that answers the calls of a full export: description, ranges, split points.
+
+It answers with the service's own bytes (PlainBuffer), in pages as small as a test likes, and cuts wide rows when told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_tablestore.consumer.table import compare_keys
+from airflow_tablestore.errors import Rejected
+from airflow_tablestore.wire.call import Call
+from airflow_tablestore.wire.plainbuffer import decode_key, encode_rows
+from airflow_tablestore.wire.proto import table_pb2
+from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value
+from airflow_tablestore.wire.table import KeyColumn, RangePage, SplitPoints, TableDescription
+
+
+def row(key: PrimaryKey, **cells: Value) -> Row:
+    return Row(key, tuple(Cell(name, value, timestamp=1) for name, value in sorted(cells.items())))
+
+
+def numbered(count: int, **cells: Value) -> list[Row]:
+    """Rows with the keys 0 … count - 1."""
+    return [row((("id", number),), n=number, **cells) for number in range(count)]
+
+
+class MemoryTable:
+    """One table with an integer key `id`, unless other key columns are given.
+
+    :param page_rows: rows in a page.
+    :param points: the keys at which the service would cut; None: it refuses to.
+    :param cells_in_page: cuts a row with more cells than that into several pages.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        *,
+        name: str = "t",
+        keys: tuple[KeyColumn, ...] = (KeyColumn("id", ColumnType.INTEGER),),
+        defined: tuple[tuple[str, ColumnType], ...] = (),
+        page_rows: int = 3,
+        points: Sequence[PrimaryKey] | None = (),
+        cells_in_page: int = 0,
+    ):
+        self.rows, self.description = list(rows), TableDescription(name, keys, defined)
+        self.asked: list[Any] = []
+        self._page_rows, self._points, self._cells_in_page = page_rows, points, cells_in_page
+
+    def send(self, call: Call[Any]) -> Any:
+        return {
+            "DescribeTable": lambda body: self.description,
+            "ComputeSplitPointsBySize": self._split,
+            "GetRange": self._range,
+        }[call.operation](call.body)
+
+    def _split(self, body: bytes) -> SplitPoints:
+        if self._points is None:
+            raise Rejected("not here", operation="ComputeSplitPointsBySize", code="OTSUnsupportOperation", status=403)
+        return SplitPoints(self.description.keys, tuple(self._points))
+
+    def _range(self, body: bytes) -> RangePage:
+        asked = table_pb2.GetRangeRequest.FromString(body)
+        self.asked.append(asked)
+        begin, end = decode_key(asked.inclusive_start_primary_key), decode_key(asked.exclusive_end_primary_key)
+        onward = -1 if asked.direction == table_pb2.BACKWARD else 1
+        inside = [
+            r
+            for r in self.rows[::onward]
+            if compare_keys(begin, r.key) != onward and compare_keys(r.key, end) == -onward
+        ]
+        limit = min(asked.limit or self._page_rows, self._page_rows)
+        page, rest = inside[:limit], inside[limit:]
+        page = [seen for r in page if (seen := _seen(r, tuple(asked.columns_to_get))) is not None]
+        if self._cells_in_page and inside and len(inside[0].cells) > self._cells_in_page:
+            return self._part_of(inside[0], asked.token, inside[1:])
+        if self._cells_in_page:
+            page, rest = page[:1], inside[1:]
+        return RangePage(encode_rows(page) if page else b"", rest[0].key if rest else None)
+
+    def _part_of(self, wide: Row, token: bytes, rest: Sequence[Row]) -> RangePage:
+        start = int(token or b"0")
+        cells = wide.cells[start : start + self._cells_in_page]
+        onward = start + self._cells_in_page
+        block = encode_rows([Row(wide.key, cells)])
+        if onward < len(wide.cells):
+            return RangePage(block, wide.key, str(onward).encode())
+        return RangePage(block, rest[0].key if rest else None)
+
+
+def _seen(stored: Row, columns: tuple[str, ...]) -> Row | None:
+    """A row as columns_to_get lets it through: None when it has none of them."""
+    if not columns:
+        return stored
+    cells = tuple(cell for cell in stored.cells if cell.name in columns)
+    has_key = any(name in columns for name, _ in stored.key)
+    return Row(stored.key, cells) if cells or has_key else None
