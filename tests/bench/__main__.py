@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tests.bench import big_table
 from tests.bench.measure import Ran, python, ratio, run
-from tests.system.services import emulator
+from tests.system.services import COMMAND, emulator
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".bench"
@@ -98,7 +98,7 @@ def _export(services: dict[str, Any], file_format: str) -> Ran:
         f"pipeline: bench_{file_format}\nkind: full_export\nsource: {{table: ots_gps_data}}\n"
         f"sink: {{type: oss, bucket: backup, prefix: bench/{file_format}/, format: {file_format}}}\n"
     )
-    return run(python("-m", "airflow_tablestore.cli", "run", str(spec), "--json"), services["env"], FOLDER)
+    return run([*COMMAND, "run", str(spec), "--json"], services["env"], FOLDER)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 
 from airflow_tablestore.pipeline import connections
 from tests.system import compare, sample
+from tests.system.services import COMMAND
 
 NEEDED = {
     "AIRFLOW_CONN_TABLESTORE_DEFAULT": "the Tablestore connection, as docs/howto/connections.md shows",
@@ -96,9 +96,7 @@ def spec(folder: Path, table: str, bucket: str, prefix: str, file_format: str) -
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "airflow_tablestore.cli", *arguments], capture_output=True, text=True, timeout=600
-    )
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=600)
 
 
 @pytest.mark.parametrize("file_format", FORMATS)

@@ -15,9 +15,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +32,7 @@ FOLDER = ROOT / ".demo"
 KEY_NAMES = tuple(name for name, _ in sample.KEYS)
 FINISHED = {"success", "failed"}
 RUN_SECONDS = 120
+STEPS = ("plan", "export", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,24 +148,24 @@ def _watch(stack: Stack, runs: dict[str, str], out: Console) -> dict[str, str]:
             if told.get(dag_id, "").startswith(tuple(FINISHED)):
                 continue
             states[dag_id] = stack.run_state(dag_id, run_id)
-            line = states[dag_id] + ": " + ", ".join(_task_lines(stack.task_instances(dag_id, run_id)))
+            line = f"{states[dag_id]:<8} " + ", ".join(_task_lines(stack.task_instances(dag_id, run_id)))
             if told.get(dag_id) != line:
                 told[dag_id] = line
-                out.print(f"  {dag_id:<18} {line}")
+                out.print(f"  {dag_id:<17} {line}", soft_wrap=True)
         time.sleep(0.5)
     return states
 
 
 def _task_lines(instances: list[dict[str, Any]]) -> Iterator[str]:
-    """Each task as `name state`, mapped ones as `name 2/4`."""
+    """Each task that has begun as `name state`, mapped ones as `name 2/4`."""
     by_task: dict[str, list[str]] = {}
     for instance in instances:
-        by_task.setdefault(instance["task_id"].rsplit(".")[-1], []).append(instance["state"] or "waiting")
-    for task, states in by_task.items():
-        if len(states) == 1:
-            yield f"{task} {states[0]}"
-        else:
+        by_task.setdefault(instance["task_id"].rsplit(".")[-1], []).append(instance["state"] or "")
+    for task, states in sorted(by_task.items(), key=lambda item: (*STEPS, item[0]).index(item[0])):
+        if len(states) > 1:
             yield f"{task} {states.count('success')}/{len(states)}"
+        elif states[0]:
+            yield f"{task} {'done' if states[0] == 'success' else states[0]}"
 
 
 def _judge(
@@ -182,26 +185,26 @@ def _judge(
         bytes=published.bytes,
         objects=len(published.files),
         seconds=_seconds(run),
-        files=str(folder.relative_to(ROOT)),
+        files=folder.name,
         problem=compare.difference(expected, example.read(published.files, KEY_NAMES), example.normal),
     )
 
 
 def _seconds(run: dict[str, Any]) -> float:
     """A run's wall time as Airflow has it."""
-    import pendulum
-
-    return (pendulum.parse(run["end_date"]) - pendulum.parse(run["start_date"])).total_seconds()  # type: ignore[operator,union-attr]
+    began, ended = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
+    return (ended - began).total_seconds()
 
 
 def _closing_table(outcomes: list[Outcome], rows: int) -> Table:
-    table = Table(title=f"{sample.TABLE}: {rows:,} rows, exported by Airflow and compared row by row")
-    for heading in ("pipeline", "rows", "bytes", "objects", "seconds", "rows/s", "files", "equal"):
-        table.add_column(heading, justify="left" if heading in ("pipeline", "files") else "right")
+    title = f"{sample.TABLE}: {rows:,} rows, exported by Airflow and compared row by row"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for heading in ("pipeline", "rows", "bytes", "objects", "seconds", "rows/s", "equal", "files in .demo/published"):
+        table.add_column(heading, justify="left" if heading.startswith(("pipeline", "files")) else "right")
     for o in outcomes:
         speed = f"{o.rows / o.seconds:,.0f}" if o.seconds else "-"
         equal = "[red]no[/red]" if o.problem else "[green]yes[/green]"
-        cells = (f"{o.rows:,}", f"{o.bytes:,}", str(o.objects), f"{o.seconds:.1f}", speed, o.files, equal)
+        cells = (f"{o.rows:,}", f"{o.bytes:,}", str(o.objects), f"{o.seconds:.1f}", speed, equal, f"{o.files}/")
         table.add_row(o.example.dag_id, *cells)
     return table
 

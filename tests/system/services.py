@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+COMMAND = (str(Path(sys.executable).parent / "airflow-tablestore"),)
+"""What users type, from the environment that runs this."""
+
 
 @contextlib.contextmanager
 def emulator(data_dir: Path, log: Path) -> Iterator[dict[str, Any]]:
     """What `airflow-tablestore emulator up --json` says of itself; it is stopped on the way out."""
-    command = [sys.executable, "-m", "airflow_tablestore.cli", "emulator", "up", "--data-dir", str(data_dir)]
+    command = [*COMMAND, "emulator", "up", "--data-dir", str(data_dir)]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [*command, "--port", "0", "--json"],
