@@ -92,12 +92,14 @@ def _connection(conn_id: str) -> Fields:
 
     :raises SpecError: there is none of this name.
     """
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+    from airflow.models.connection import Connection
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
     from airflow_tablestore.hooks.fields import fields_of
 
     try:
-        return fields_of(BaseHook.get_connection(conn_id))
+        # Not BaseHook's way: outside a task, Airflow 3.1 has nobody there to ask.
+        return fields_of(Connection.get_connection_from_secrets(conn_id))
     except AirflowNotFoundException as error:
         raise SpecError(
             [Problem(f"Airflow has no connection '{conn_id}'", f"airflow connections add {conn_id} …")]

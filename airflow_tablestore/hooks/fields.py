@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import mask_secret
 
 if TYPE_CHECKING:
+    from airflow.models.connection import Connection as StoredConnection
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_tablestore.pipeline.connections import Fields
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 SECRET_EXTRAS = ("access_key_secret", "sts_token")
 
 
-def fields_of(connection: Connection) -> Fields:
+def fields_of(connection: Connection | StoredConnection) -> Fields:
     """The connection's fields. Its password and secret extras are masked in every later log line of this process."""
     from airflow_tablestore.pipeline.connections import Fields
 

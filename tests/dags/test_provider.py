@@ -134,12 +134,18 @@ def test_a_mounted_command_ends_with_the_exit_code_of_its_own(tmp_path, capsys):
     assert "source: is missing" in capsys.readouterr().out
 
 
-def test_a_mounted_command_asks_airflow_for_connections(connection):
+def test_a_mounted_command_asks_airflow_for_connections(connection, database):
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
     from airflow_tablestore.errors import SpecError
     from airflow_tablestore.provider import _connection
 
-    connection("fleet", '{"conn_type": "tablestore", "host": "https://fleet.cn-hangzhou.ots.aliyuncs.com"}')
+    with create_session() as session:
+        session.add(Connection(conn_id="stored", conn_type="tablestore", host="https://stored.example"))
+    connection("fleet", '{"conn_type": "tablestore", "host": "https://fleet.example"}')
 
-    assert _connection("fleet").host == "https://fleet.cn-hangzhou.ots.aliyuncs.com"
+    assert _connection("stored").host == "https://stored.example"
+    assert _connection("fleet").host == "https://fleet.example"
     with pytest.raises(SpecError, match="Airflow has no connection 'nobody'"):
         _connection("nobody")
