@@ -88,15 +88,23 @@ class FolderStore:
 
     def list_parts(self, key: str, upload_id: str) -> Sequence[Part]:
         self._asked("list_parts", key)
-        files = sorted(file for file in self._upload(key, upload_id).iterdir() if file.name != "key")
-        return [Part(int(f.name), f"{crc64_of(f.read_bytes()):X}", f.stat().st_size) for f in files]
+        try:
+            files = sorted(file for file in self._upload(key, upload_id).iterdir() if file.name != "key")
+            return [Part(int(f.name), f"{crc64_of(f.read_bytes()):X}", f.stat().st_size) for f in files]
+        except FileNotFoundError as error:
+            raise UploadGone(key) from error
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> int:
         self._asked("complete", key)
         upload = self._upload(key, upload_id)
-        data = b"".join((upload / f"{part.number:05d}").read_bytes() for part in parts)
+        taken = upload.with_name(f"{upload_id}.completing")
+        try:
+            upload.rename(taken)  # from here on it can neither be aborted nor completed by anybody else
+        except FileNotFoundError as error:
+            raise UploadGone(key) from error
+        data = b"".join((taken / f"{part.number:05d}").read_bytes() for part in parts)
         os.replace(self._temporary(data), self._object(key))
-        self._remove(upload)
+        self._remove(taken)
         return crc64_of(data)
 
     def abort(self, key: str, upload_id: str) -> None:
@@ -134,7 +142,9 @@ class FolderStore:
 
     @staticmethod
     def _remove(upload: Path) -> None:
-        if upload.exists():
+        try:
             for file in sorted(upload.iterdir(), key=lambda f: f.name != "key"):
                 file.unlink(missing_ok=True)
             upload.rmdir()
+        except FileNotFoundError:
+            return

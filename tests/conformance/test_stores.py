@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_tablestore.emulator.accounts import REGION
+from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.pipeline.store import Store
 from tests.conformance.folder_store import FolderStore
 from tests.conformance.store_pack import CLAIMS
 
 
-@pytest.fixture(params=["folder"])
-def store(request: pytest.FixtureRequest, tmp_path: Any) -> Store:
-    return FolderStore(tmp_path)
+@pytest.fixture(params=["folder", "oss, signature V1", "oss, signature V4"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return FolderStore(tmp_path)
+    oss = request.getfixturevalue("emulator").oss
+    region = REGION if request.param.endswith("V4") else None
+    return ObjectStore(OssEndpoint(oss.endpoint, oss.access_key_id, oss.access_key_secret, region=region), oss.bucket)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
