@@ -80,7 +80,7 @@ COMMANDS = (
         "schema-of",
         "show the columns that a pipeline has pinned",
         "Shows the columns and types that the first run has pinned and later ones keep.",
-        (SPEC, RUN_DATE, _flag("--repin", "let the next run learn them anew"), JSON),
+        (SPEC, RUN_DATE, _flag("--repin", "show what learning them anew would change"), JSON),
         "airflow_tablestore.cli.plan:schema_of",
     ),
     Command(
@@ -95,6 +95,7 @@ COMMANDS = (
                 ("--run-id",),
                 {"metavar": "ID", "help": "names the run, as in Airflow; equal time and id give equal objects"},
             ),
+            _flag("--repin", "learn the columns anew instead of keeping those that the first run has pinned"),
             JSON,
         ),
         "airflow_tablestore.cli.run:run",

@@ -10,9 +10,10 @@ import os
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_tablestore.errors import Problem, SpecError, TablestoreError
@@ -66,28 +67,28 @@ def call(place: str, arguments: Namespace, session: Session) -> int:
     except Exception as error:  # noqa: BLE001
         if getattr(arguments, "debug", False) or os.environ.get(DEBUG_VARIABLE):
             session.tell("".join(traceback.format_exception(error)))
-        session.tell(_block(error))
+        session.tell(_block(error, getattr(arguments, "spec", "")))
         return MUST_CHANGE if isinstance(error, SpecError) else FAILED
 
 
-def _block(error: Exception) -> str:
+def _block(error: Exception, spec: str) -> str:
+    from airflow_tablestore.spec.document import located
     from airflow_tablestore.spec.problems import masked
     from airflow_tablestore.spec.show import show
 
     if isinstance(error, SpecError):
-        return show(error.problems, _texts(error.problems))
+        texts = _texts([*(p.file for p in error.problems), spec])
+        return show([located(problem, texts.get(spec, ""), spec) for problem in error.problems], texts)
     if isinstance(error, TablestoreError):
         return f"error: {masked(str(error))}"
     told = masked(f"{type(error).__name__}: {error}")
     return f"error: {told}\n    hint: this is a bug of airflow-tablestore; --debug shows where"
 
 
-def _texts(problems: tuple[Problem, ...]) -> dict[str, str]:
-    from pathlib import Path
-
+def _texts(files: Iterable[str]) -> dict[str, str]:
     from airflow_tablestore.spec.document import read_bytes
 
-    return {file: read_bytes(Path(file))[0] for file in {p.file for p in problems if p.file}}
+    return {file: read_bytes(Path(file))[0] for file in set(files) if file}
 
 
 def _close_quietly() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from airflow_tablestore.errors import Problem
-from airflow_tablestore.spec.problems import Finding, Loc
+from airflow_tablestore.spec.problems import Finding, Loc, path_of
 
 MAX_BYTES = 1_000_000
 """A spec is a page of text; whatever is longer is another file."""
@@ -144,6 +144,18 @@ def placed(problems: list[Finding], text: str, file: str) -> tuple[Problem, ...]
         line, column = key if one.is_about_key or loc != one.loc else value
         found.append(replace(one, file=file, line=line, column=column))
     return tuple(sorted(found, key=lambda p: (p.line, p.column)))
+
+
+def located(problem: Problem, text: str, file: str) -> Problem:
+    """A problem that the engine has found in what came from this text, with the place of its key if it has one."""
+    if problem.file or not problem.path or not text:
+        return problem
+    marks = {path_of(loc): value for loc, (_, value) in places(text).items()}
+    for path in (problem.path, f"source.{problem.path}", f"sink.{problem.path}"):
+        if path in marks:
+            line, column = marks[path]
+            return replace(problem, path=path, file=file, line=line, column=column)
+    return problem
 
 
 Place = tuple[int, int]

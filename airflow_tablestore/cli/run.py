@@ -1,0 +1,91 @@
+"""`run`: a pipeline from its start to its publication, in this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from airflow_tablestore.cli.services import full_export_spec, opened
+from airflow_tablestore.cli.session import OK, Session, moment_of
+from airflow_tablestore.cli.table import lines, size
+from airflow_tablestore.pipeline import full_export
+from airflow_tablestore.pipeline.contract import Report
+from airflow_tablestore.pipeline.progress import progress_for
+from airflow_tablestore.pipeline.run import run_key
+
+log = logging.getLogger("airflow_tablestore")
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    """Run the pipeline and print its report; progress goes to stderr."""
+    spec = full_export_spec(arguments.spec)
+    moment = moment_of(arguments, session)
+    key = run_key(moment, arguments.run_id or f"manual__{moment.isoformat()}")
+    with (
+        _logging(session),
+        _interrupted_by_sigterm(),
+        progress_for(spec.pipeline, log) as progress,
+        opened(spec, moment, session, progress.retried) as ready,
+    ):
+        report = full_export.run(ready.export, ready.services, run=key, progress=progress, repin=arguments.repin)
+    if arguments.json:
+        session.say(json.dumps(report.to_json(), ensure_ascii=False))
+    else:
+        for line in lines(_rows(report)):
+            session.say(line)
+    return OK
+
+
+def _rows(report: Report) -> list[tuple[str, str]]:
+    return [
+        ("pipeline", report.pipeline),
+        ("run", report.run),
+        ("rows", f"{report.rows:,}"),
+        ("bytes", f"{report.bytes:,} ({size(report.bytes)})"),
+        ("objects", f"{report.objects:,}"),
+        ("seconds", f"{report.seconds:.1f}"),
+        ("rows/s", f"{report.rows_per_second:,.0f}"),
+        ("dirty records", f"{report.dirty:,}"),
+        ("unknown cells", f"{report.others:,}"),
+        ("manifest", report.manifest),
+    ]
+
+
+@contextmanager
+def _logging(session: Session) -> Iterator[None]:
+    """What the engine logs goes to stderr while the command runs."""
+    handler = logging.StreamHandler(session.err)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does, so that its uploads are aborted. Only the main thread may arrange that."""
+
+    def told(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, told)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
