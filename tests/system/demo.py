@@ -80,7 +80,7 @@ def main() -> int:
         out.print(f"[red]{broke}[/red]")
         return 1
     out.print(_closing_table(outcomes, options.rows))
-    out.print(f"Everything took {time.monotonic() - began:.0f} s. Logs and published files: {FOLDER.name}/")
+    out.print(f"Everything took {time.monotonic() - began:.0f} s. Files: .demo/published/, logs: .demo/airflow/logs/")
     failed = [o for o in outcomes if o.problem]
     for outcome in failed:
         out.print(f"[red]{outcome.example.dag_id}: {outcome.problem}[/red]")
@@ -199,12 +199,20 @@ def _seconds(run: dict[str, Any]) -> float:
 def _closing_table(outcomes: list[Outcome], rows: int) -> Table:
     title = f"{sample.TABLE}: {rows:,} rows, exported by Airflow and compared row by row"
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
-    for heading in ("pipeline", "rows", "bytes", "objects", "seconds", "rows/s", "equal", "files in .demo/published"):
-        table.add_column(heading, justify="left" if heading.startswith(("pipeline", "files")) else "right")
+    for heading in ("pipeline", "rows", "bytes", "objects", "seconds", "rows/s", "equal", "files"):
+        table.add_column(heading, justify="left" if heading in ("pipeline", "files") else "right", no_wrap=True)
     for o in outcomes:
         speed = f"{o.rows / o.seconds:,.0f}" if o.seconds else "-"
         equal = "[red]no[/red]" if o.problem else "[green]yes[/green]"
-        cells = (f"{o.rows:,}", f"{o.bytes:,}", str(o.objects), f"{o.seconds:.1f}", speed, equal, f"{o.files}/")
+        cells = (
+            f"{o.rows:,}",
+            f"{o.bytes / 1e6:.1f} MB",
+            str(o.objects),
+            f"{o.seconds:.1f}",
+            speed,
+            equal,
+            f"{o.files}/",
+        )
         table.add_row(o.example.dag_id, *cells)
     return table
 

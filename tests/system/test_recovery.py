@@ -94,7 +94,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (dags / "specs").mkdir(parents=True)
     (dags / "loader.py").write_text("# an Airflow dag file\n" + LOADER)
     for name in QUICK + SLOW:
-        slow = SPEC.format(name=name, rows_per_second=0 if name in QUICK else 150)
+        slow = SPEC.format(name=name, rows_per_second=10**6 if name in QUICK else 150)
         (dags / "specs" / f"{name}.yaml").write_text(slow)
     with emulator(folder / "emulator", folder / "emulator.log") as services:
         client = sample.sdk_client(services["tablestore"])
@@ -179,4 +179,5 @@ def test_a_killed_export_attempt_is_retried_and_nothing_is_doubled(place):
     os.kill(victim["pid"], signal.SIGKILL)
     place.wait("killed", run_id, "success")
 
+    assert max(t["try_number"] for t in place.tasks("killed", run_id, "export")) == 2
     assert place.differences("killed") == ""
