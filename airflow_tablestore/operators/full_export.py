@@ -88,7 +88,7 @@ class FullExportTask(BaseOperator):
         from airflow_tablestore.pipeline.full_export import Services
         from airflow_tablestore.spec.build import full_export
 
-        with retried_only_where_it_helps():
+        with retried_only_where_it_helps(self.task_id.rpartition(".")[0]):
             spec = self.spec()
             export = full_export(spec, run_date=moment(context))
             tablestore, oss = TablestoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)

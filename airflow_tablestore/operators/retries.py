@@ -13,13 +13,19 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_tablestore.errors import PositionLost, RecordError, Rejected, SpecError, StartOver, Superseded
 
-FINAL = (SpecError, Rejected, PositionLost, RecordError, Superseded, StartOver)
+FINAL = (SpecError, Rejected, PositionLost, RecordError, Superseded)
 
 
 @contextmanager
-def retried_only_where_it_helps() -> Iterator[None]:
-    """Turns a final error into AirflowFailException with the same message; lets every other pass."""
+def retried_only_where_it_helps(group: str = "") -> Iterator[None]:
+    """Turns a final error into AirflowFailException with the same message; lets every other pass.
+
+    :param group: the task group of the task, which is part of its neighbours' ids in messages.
+    """
     try:
         yield
+    except StartOver as error:
+        told = str(error).replace(f"'{error.task}'", f"'{group}.{error.task}'") if group else str(error)
+        raise AirflowFailException(told) from error
     except FINAL as error:
         raise AirflowFailException(str(error)) from error

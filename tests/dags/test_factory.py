@@ -80,6 +80,7 @@ def test_the_placeholder_shows_every_problem_with_its_place(folder):
     assert "sink.prefix" in page
 
 
+@pytest.mark.slow
 def test_the_placeholder_has_no_schedule_and_one_task_that_fails_with_the_report(folder, run_dag):
     put(folder, "broken.yaml", BAD)
     dag = by_id(dags_of(folder))["broken"]
@@ -251,6 +252,7 @@ def test_a_missing_folder_is_an_error(folder):
         load_specs(folder / "nowhere")
 
 
+@pytest.mark.slow
 def test_the_gallery_parses_without_errors(dag_bag):
     bag = dag_bag(GALLERY)
 
@@ -259,6 +261,7 @@ def test_the_gallery_parses_without_errors(dag_bag):
     assert not any("spec-error" in dag.tags for dag in bag.dags.values())
 
 
+@pytest.mark.slow
 def test_parsing_dags_imports_nothing_heavy():
     code = f"""
 import runpy, sys

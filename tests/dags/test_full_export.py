@@ -10,6 +10,8 @@ import pytest
 from airflow_tablestore.factory import import_spec
 from tests.system import compare, sample
 
+pytestmark = pytest.mark.slow
+
 ROWS = 1_200
 KEY_NAMES = ("uid", "ts")
 SPEC = """\
@@ -187,10 +189,11 @@ def test_the_command_line_publishes_the_same_objects(place):
         (("table: ots_gps_data", "table: no_such_table"), "no_such_table"),
         (("bucket: backup", "bucket: no-such-bucket"), "no-such-bucket"),
         (("split: [user_0001]", "columns: [{{name: speed, type: boolean}}]"), "speed"),
+        (("split: [user_0001]", "split: [1]"), "uid"),
     ],
-    ids=["missing-table", "missing-bucket", "type-conflict"],
+    ids=["missing-table", "missing-bucket", "type-conflict", "wrong-type-of-key"],
 )
-def test_what_no_retry_can_help_fails_at_once(place, change, message):
+def test_what_no_retry_can_help_fails_at_once(place, change, message, capsys):
     dag = place.dag(f"refused_{message.replace('-', '_')}", SPEC.replace(*change))
 
     run = place.run(dag)
@@ -198,7 +201,60 @@ def test_what_no_retry_can_help_fails_at_once(place, change, message):
     failed = [t for t in run.get_task_instances() if t.state == "failed"]
     assert run.state == "failed"
     assert [t.try_number for t in failed] == [1] * len(failed)
-    assert states(run)["publish", -1] == "upstream_failed" or failed[0].task_id == "publish"
+    assert failed[0].task_id in ("plan", "export")
+    assert states(run)["publish", -1] == "upstream_failed"
+    assert message in capsys.readouterr().out
+
+
+def test_a_wrong_key_fails_at_once_and_is_not_shown(place, connection, capsys):
+    wrong = json.loads(place.services["env"]["AIRFLOW_CONN_TABLESTORE_DEFAULT"]) | {"password": "not-the-secret"}
+    connection("tablestore_default", json.dumps(wrong))
+
+    run = place.run(place.dag("wrong_key"))
+
+    told = capsys.readouterr().out
+    assert [t.try_number for t in run.get_task_instances() if t.task_id == "plan"] == [1]
+    assert "OTSAuthFailed" in told
+    assert "not-the-secret" not in told
+
+
+def test_what_may_pass_is_tried_again_as_often_as_the_spec_says(place, connection):
+    nowhere = json.loads(place.services["env"]["AIRFLOW_CONN_TABLESTORE_DEFAULT"]) | {"host": "http://127.0.0.1:9"}
+    connection("tablestore_default", json.dumps(nowhere))
+
+    run = place.run(place.dag("unreachable"))
+
+    (plan,) = [t for t in run.get_task_instances() if t.task_id == "plan"]
+    assert (plan.state, plan.try_number) == ("failed", 3)
+
+
+def test_columns_are_learnt_anew_when_the_run_asks_for_it(place):
+    from tablestore import (
+        CapacityUnit,
+        Condition,
+        ReservedThroughput,
+        Row,
+        RowExistenceExpectation,
+        TableMeta,
+        TableOptions,
+    )
+
+    client = sample.sdk_client(place.services["tablestore"])
+    put = Condition(RowExistenceExpectation.IGNORE)
+    client.create_table(TableMeta("grows", [("id", "INTEGER")]), TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
+    client.put_row("grows", Row([("id", 1)], [("old", 1)]), put)
+    dag = place.dag("grows", SPEC.replace("table: ots_gps_data, split: [user_0001]", "table: grows"))
+
+    def columns_after(day, **arguments):
+        place.run(dag, logical_date=datetime(2026, 11, day, tzinfo=UTC), **arguments)
+        return [c["name"] for c in place.published("grows/").manifest["schema"]["columns"]]
+
+    first = columns_after(1)
+    client.put_row("grows", Row([("id", 2)], [("new", 2)]), put)
+
+    assert first == ["id", "old"]
+    assert columns_after(2) == ["id", "old"]
+    assert columns_after(3, run_conf={"repin": True}) == ["id", "new", "old"]
 
 
 def test_a_group_in_a_dag_of_ones_own_renders_templates(place):

@@ -43,3 +43,11 @@ def test_what_may_pass_is_left_to_airflows_retries(error):
         raise error
 
     assert failed.value is error
+
+
+def test_the_task_to_clear_is_named_with_its_group():
+    with (
+        pytest.raises(AirflowFailException, match=r"Clear the task 'nightly\.plan' with its downstream"),
+        retried_only_where_it_helps("nightly"),
+    ):
+        raise StartOver("the claim is gone.", task="plan")
