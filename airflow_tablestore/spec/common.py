@@ -6,6 +6,7 @@ adds `source`, `sink` and what else it needs, in one file under `kinds`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -122,7 +123,7 @@ def _one_tag(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class PipelineSpec(Part):
+class PipelineSpec(Part, ABC):
     """A pipeline. Made from a file by `load`, or in Python; either way every problem is reported at once."""
 
     pipeline: PipelineName = Field(description="Name of the pipeline; the DAG id in Airflow.", examples=["gps_full"])
@@ -194,6 +195,6 @@ class PipelineSpec(Part):
         if self.start is not None and self.schedule is None:
             yield finding(("start",), "has no effect without a schedule", is_warning=True)
 
+    @abstractmethod
     def connections(self) -> Mapping[str, str]:
         """The Airflow connections that a run needs: what for, and their names."""
-        raise NotImplementedError

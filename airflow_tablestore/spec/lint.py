@@ -5,8 +5,8 @@ No service is asked and no Airflow is imported, so it can run before every commi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_tablestore.errors import Problem
@@ -47,42 +47,55 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
 
 def between(documents: Sequence[Document]) -> list[Problem]:
     """What is wrong with specs beside each other: one name twice, one place in a bucket published to twice."""
-    found: list[Problem] = []
-    for first, second in combinations(documents, 2):
-        findings = [*_same_name(first, second), *_same_place(first, second)]
-        if findings:
-            found.extend(placed(findings, second.text, second.file))
-    return found
+    findings: dict[int, list[Finding]] = {}
+    names: dict[str, Document] = {}
+    places: dict[str, list[_Place]] = {}
+    for number, document in enumerate(documents):
+        found = findings.setdefault(number, [])
+        if document.pipeline:
+            first = names.setdefault(document.pipeline, document)
+            found.extend([] if first is document else [_same_name(document, first)])
+        place = _place(document)
+        if place:
+            others = places.setdefault(place.sink.bucket, [])
+            found.extend(_same_place(place, other) for other in others if may_overlap(other.segments, place.segments))
+            others.append(place)
+    return [
+        problem
+        for number, found in findings.items()
+        if found
+        for problem in placed(found, documents[number].text, documents[number].file)
+    ]
 
 
-def _same_name(first: Document, second: Document) -> Iterator[Finding]:
-    if first.pipeline and first.pipeline == second.pipeline:
-        yield finding(
-            ("pipeline",), f"'{second.pipeline}' is also the pipeline of {first.file}", "give one of them another name"
-        )
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a pipeline publishes."""
+
+    file: str
+    sink: OssSink
+    segments: list[Segment]
 
 
-def _same_place(first: Document, second: Document) -> Iterator[Finding]:
-    one, other = _target(first), _target(second)
-    if one is None or other is None or one.bucket != other.bucket:
-        return
-    if may_overlap(_segments(first, one), _segments(second, other)):
-        is_sure = one.connection == other.connection
-        relation = "is" if one.prefix == other.prefix else "can be the same as, or inside, or around,"
-        yield finding(
-            ("sink", "prefix"),
-            f"{relation} the prefix of {first.file} ('{one.prefix}' in bucket '{one.bucket}')",
-            "an export owns what stands under its prefix; give each pipeline its own",
-            is_warning=not is_sure,
-        )
-
-
-def _target(document: Document) -> OssSink | None:
-    sink = getattr(document.spec, "sink", None)
-    return sink if isinstance(sink, OssSink) else None
-
-
-def _segments(document: Document, sink: OssSink) -> list[Segment]:
-    source = getattr(document.spec, "source", None)
+def _place(document: Document) -> _Place | None:
+    sink, source = getattr(document.spec, "sink", None), getattr(document.spec, "source", None)
+    if not isinstance(sink, OssSink):
+        return None
     words = {"pipeline": document.pipeline, "table": getattr(source, "table", "")}
-    return segments(sink.prefix, words)
+    return _Place(document.file, sink, segments(sink.prefix, words))
+
+
+def _same_name(document: Document, first: Document) -> Finding:
+    message = f"'{document.pipeline}' is also the pipeline of {first.file}"
+    return finding(("pipeline",), message, "give one of them another name")
+
+
+def _same_place(one: _Place, other: _Place) -> Finding:
+    """Over one connection it is certain that the bucket is the same; over two it is likely."""
+    relation = "is" if one.sink.prefix == other.sink.prefix else "can be the same as, or inside, or around,"
+    return finding(
+        ("sink", "prefix"),
+        f"{relation} the prefix of {other.file} ('{other.sink.prefix}' in bucket '{other.sink.bucket}')",
+        "an export owns what stands under its prefix; give each pipeline its own",
+        is_warning=one.sink.connection != other.sink.connection,
+    )

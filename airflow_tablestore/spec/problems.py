@@ -70,8 +70,9 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 _KEY_ID = re.compile(r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,})")
 _SECRET_NAME = re.compile(
-    r"^(?:access_?key.*|access_?id|.*secret.*|.*password.*|(?:sts|security)_?token|ak|sk)$", re.IGNORECASE
+    r"^(?!.*(?:name|ref)$)(?:access_?key.*|access_?id|.*secret.*|.*password.*|.*token|ak|sk)$", re.IGNORECASE
 )
+_LOGIN = re.compile(r"://[^/@\s]*@")
 _SECRET_ENTRY = re.compile(
     r"""(["']?[\w.-]*(?:access_?key|access_?id|secret|password|token)[\w.-]*["']?\s*[:=]\s*)[^\s,}\]][^,}\]]*""",
     re.IGNORECASE,
@@ -79,7 +80,7 @@ _SECRET_ENTRY = re.compile(
 
 
 def names_secret(key: str) -> bool:
-    """Whether a key of this name holds a credential."""
+    """Whether a key of this name holds a credential; one that only names a secret kept elsewhere does not."""
     return bool(_SECRET_NAME.match(key))
 
 
@@ -90,7 +91,7 @@ def holds_key_id(text: str) -> bool:
 
 def masked(line: str) -> str:
     """The line without credentials, for messages."""
-    return _KEY_ID.sub("***", _SECRET_ENTRY.sub(r"\1***", line))
+    return _KEY_ID.sub("***", _LOGIN.sub("://***@", _SECRET_ENTRY.sub(r"\1***", line)))
 
 
 def shown(value: object) -> str:

@@ -84,9 +84,20 @@ PipelineName = Annotated[
     ),
 ]
 """A DAG id. Airflow allows 250 characters; the rest is for what names of tasks and objects add."""
-ConnectionName = Annotated[
-    str, _named(r"[\w.:@/+-]{1,}", "the name of an Airflow connection, such as tablestore_default", 250)
-]
+
+
+def _connection(value: str) -> str:
+    if "://" in value:
+        raise fault("is a whole connection, not the name of one", "put it into Airflow, or into AIRFLOW_CONN_<NAME>")
+    if not re.fullmatch(r"[\w.:/#!()\\-]{1,250}", value):
+        raise fault(
+            f"{shown(value)} is not allowed here", "the name of an Airflow connection, such as tablestore_default"
+        )
+    return value
+
+
+ConnectionName = Annotated[str, AfterValidator(_connection)]
+"""Source: the characters that Airflow allows in a connection's id."""
 TableName = Annotated[
     str, _named(r"[A-Za-z_][A-Za-z0-9_]*", "letters, digits and '_', beginning with a letter or '_'", 255)
 ]

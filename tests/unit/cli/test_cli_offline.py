@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -179,3 +180,11 @@ def test_help_needs_nothing_heavy():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "[]"
+
+
+def test_the_committed_page_of_commands_is_current():
+    from airflow_tablestore.cli.reference import page
+
+    committed = (Path(__file__).parents[3] / "docs/reference/commands.md").read_text()
+
+    assert committed == page(), "run: python -m airflow_tablestore.cli.reference docs/reference/commands.md"

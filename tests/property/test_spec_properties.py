@@ -1,0 +1,123 @@
+"""Specs under random input: never a crash, and what is written back reads as it was."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_tablestore.errors import SpecError
+from airflow_tablestore.spec import from_mapping, parse
+from airflow_tablestore.spec.kinds import model_of
+from airflow_tablestore.spec.problems import keys_at
+from airflow_tablestore.spec.show import show
+
+MODEL = model_of("full_export")
+WORDS = sorted(
+    {key for loc in ((), ("source",), ("sink",), ("sink", "csv"), ("limits",)) for key in keys_at(MODEL, loc)}
+)
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    max_leaves=8,
+)
+documents = st.dictionaries(st.sampled_from(WORDS), values, max_size=6).map(lambda data: {"kind": "full_export"} | data)
+
+points = (
+    st.integers(-(2**63), 2**63 - 1)
+    | st.text(max_size=5)
+    | st.binary(max_size=5).map(lambda raw: {"binary": base64.b64encode(raw).decode()})
+)
+names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=6)
+columns = st.lists(
+    names
+    | st.builds(lambda name, to: {"name": name, "as": to}, names, names)
+    | st.builds(
+        lambda value, to: {"value": value, "as": to}, st.integers(-(2**63), 2**63 - 1) | st.text(max_size=4), names
+    ),
+    max_size=4,
+    unique_by=lambda c: c if isinstance(c, str) else c["as"],
+)
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_any_text_is_a_spec_or_is_refused_with_problems(text):
+    document = parse(text, "x.yaml")
+
+    assert document.spec is None
+    assert document.errors
+
+
+@given(st.text("abk:[]{}-?&*!|>'\"%@`#,\n\t 0.~<", max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_any_soup_of_yaml_marks_is_refused_with_problems(text):
+    assert parse(text).errors
+
+
+@given(documents)
+@settings(max_examples=100, deadline=None)
+def test_any_mapping_is_a_spec_or_is_refused_with_problems(data):
+    text = yaml.safe_dump(data, allow_unicode=True)
+
+    document = parse(text, "x.yaml")
+
+    assert (document.spec is None) == bool(document.errors)
+    assert all(problem.line for problem in document.problems)
+    assert show(document.problems, {"x.yaml": text}) or not document.problems
+
+
+@given(documents)
+@settings(max_examples=50, deadline=None)
+def test_python_and_files_agree_on_what_is_wrong(data):
+    try:
+        from_mapping(data)
+        found = set()
+    except SpecError as error:
+        found = {problem.path for problem in error.problems}
+
+    document = parse(json.dumps(data))
+
+    if document.data == data:  # JSON writes some numbers in a way that YAML takes for text
+        assert {problem.path for problem in document.errors} == found
+
+
+@given(
+    columns=columns,
+    begin=st.lists(points, min_size=1, max_size=3),
+    split=st.just("auto") | st.integers(1, 100),
+    delay=st.integers(1, 10**6),
+    delimiter=st.sampled_from(",;|\t"),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_spec_written_back_is_the_same_spec(columns, begin, split, delay, delimiter):
+    spec = from_mapping(
+        {
+            "pipeline": "p",
+            "kind": "full_export",
+            "retry": {"delay": f"{delay}s"},
+            "source": {
+                "table": "t",
+                "columns": columns,
+                "range": {"begin": begin},
+                "split": split,
+                "unknown_columns": "drop",
+            },
+            "sink": {
+                "type": "oss",
+                "bucket": "backup",
+                "prefix": "a/",
+                "format": "csv",
+                "csv": {"delimiter": delimiter},
+            },
+        }
+    )
+
+    again = from_mapping(json.loads(json.dumps(spec.to_mapping())))
+
+    assert again == spec
