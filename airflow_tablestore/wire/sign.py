@@ -258,7 +258,8 @@ def format_date(moment: datetime) -> str:
 
 
 def _verified_key(uri: str, given: Mapping[str, str], secret: str) -> bytes:
-    signed = {name: value for name, value in given.items() if name not in (SIGNATURE_V2, SIGNATURE_V4)}
+    used = SIGNATURE_V4 if SIGNATURE_V4 in given else SIGNATURE_V2
+    signed = {name: value for name, value in given.items() if name != used}
     if SIGNATURE_V4 in given:
         for name in (SIGN_DATE, SIGN_REGION):
             if name not in given:
