@@ -48,10 +48,15 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     return uri._replace(path=f"/{table}")
 
 
-def to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
-    """The asset as a dataset of OpenLineage, named by the instance when the hook that saw it is given."""
+def to_openlineage(asset: Asset, lineage_context: Any) -> Dataset | None:
+    """The asset as a dataset of OpenLineage, named by its instance, which only the hook that saw it knows.
+
+    None without a hook: a dataset under a connection's name would join with nobody else's. The operators tell their
+    datasets themselves.
+    """
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
-    parts = urlsplit(asset.uri)
-    instance = getattr(lineage_context, "instance", None) or unquote(parts.netloc)
-    return Dataset(namespace=f"{SCHEME}://{instance}", name=unquote(parts.path.strip("/")))
+    instance = getattr(lineage_context, "instance", None)
+    if not instance:
+        return None
+    return Dataset(namespace=f"{SCHEME}://{instance}", name=unquote(urlsplit(asset.uri).path.strip("/")))

@@ -95,14 +95,16 @@ def test_an_objects_asset_ends_before_the_first_placeholder():
     assert objects_asset("backup", "gps/{run_date:%Y}/").uri == "oss://backup/gps"
 
 
-def test_lineage_names_the_instance_when_a_hook_saw_the_asset():
+def test_lineage_names_the_instance_or_says_nothing():
     from airflow_tablestore.assets import table_asset, to_openlineage
 
     class Hook:
         instance = "fleet"
 
-    dataset = to_openlineage(table_asset("tablestore_default", "orders"), Hook())
+    asset = table_asset("tablestore_default", "orders")
+    dataset = to_openlineage(asset, Hook())
 
+    assert to_openlineage(asset, None) is None
     assert (dataset.namespace, dataset.name) == ("tablestore://fleet", "orders")
 
 
