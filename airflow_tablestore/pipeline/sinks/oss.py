@@ -7,6 +7,7 @@ compared with the server's); a verb that may be repeated has been repeated befor
 from __future__ import annotations
 
 import ipaddress
+import logging
 import random
 import threading
 import time
@@ -43,6 +44,15 @@ _ADVICE = {
     "InvalidBucketName": "Correct `sink.bucket`: 3 to 63 lower-case letters, digits and hyphens.",
     "FileImmutable": "The bucket has a retention policy; choose another bucket.",
 }
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Not what oss2 tells a debug log: the headers of requests and what it signs hold the STS token."""
+    return record.levelno > logging.DEBUG
+
+
+for _talker in ("oss2.http", "oss2.auth"):
+    logging.getLogger(_talker).addFilter(_is_told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Column, Schema
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.row import ColumnType, type_of
-from airflow_tablestore.wire.table import MOST_COLUMNS, RangeRead, TableDescription, get_range
+from airflow_tablestore.wire.table import RangeRead, TableDescription, get_range
 
 SAMPLED_PLACES, SAMPLED_ROWS = 8, 200
 """Eight short requests: enough to meet columns that only some kinds of rows have, too few to be felt."""
@@ -64,7 +64,7 @@ def pin_schema(
     else:
         is_enough = earlier is not None and not earlier.is_picked
         wanted = []
-    sample = Sample(0, {}) if is_enough else read_sample(sender, selection.table, ranges, keys[0].name, wanted)
+    sample = Sample(0, {}) if is_enough else read_sample(sender, selection.table, ranges)
     names = wanted if picked is not None else _all_names(known, sample, earlier if is_enough else None, description)
     columns, warnings, problems = [*keys], [], []
     for name in names:
@@ -93,18 +93,12 @@ def pin_schema(
     return Pinned(Schema(tuple(columns), keeps_others, picked is not None), tuple(warnings), sample.rows)
 
 
-def read_sample(
-    sender: Sender, table: str, ranges: Sequence[KeyRange], key: str, attributes: Sequence[str] = ()
-) -> Sample:
-    """The first rows of some of the ranges, evenly chosen: one request each.
-
-    :param attributes: the columns to look at; none means all.
-    """
+def read_sample(sender: Sender, table: str, ranges: Sequence[KeyRange]) -> Sample:
+    """The first rows of some of the ranges, evenly chosen, with all their columns: one request each."""
     step = max(1, -(-len(ranges) // SAMPLED_PLACES))
-    columns = (key, *attributes) if attributes and len(attributes) < MOST_COLUMNS else ()
     rows, types = 0, dict[str, Counter[ColumnType]]()
     for span in ranges[::step]:
-        read = RangeRead(table, span.begin, span.end, span.is_backward, columns, limit=SAMPLED_ROWS)
+        read = RangeRead(table, span.begin, span.end, span.is_backward, limit=SAMPLED_ROWS)
         for row in decode_rows(sender.send(get_range(read)).rows):
             rows += 1
             for cell in row.cells:
