@@ -79,7 +79,9 @@ class Definitions:
     def describe(self, instance: str, request: pb.DescribeTableRequest) -> pb.DescribeTableResponse:
         """What a table is."""
         check_table_name(request.table_name)
-        return pb.DescribeTableResponse.FromString(self._store.table(instance, request.table_name).description)
+        answer = pb.DescribeTableResponse.FromString(self._store.table(instance, request.table_name).description)
+        answer.table_status = pb.ACTIVE
+        return answer
 
     def list(self, instance: str, request: pb.ListTableRequest) -> pb.ListTableResponse:
         """The names of all tables, sorted."""

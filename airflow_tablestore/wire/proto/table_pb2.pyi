@@ -40,6 +40,14 @@ class IndexType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     IT_GLOBAL_INDEX: _ClassVar[IndexType]
     IT_LOCAL_INDEX: _ClassVar[IndexType]
 
+class TableStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACTIVE: _ClassVar[TableStatus]
+    INACTIVE: _ClassVar[TableStatus]
+    LOADING: _ClassVar[TableStatus]
+    UNLOADING: _ClassVar[TableStatus]
+    UPDATING: _ClassVar[TableStatus]
+
 class VariantType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VT_INTEGER: _ClassVar[VariantType]
@@ -129,6 +137,11 @@ IUM_ASYNC_INDEX: IndexUpdateMode
 IUM_SYNC_INDEX: IndexUpdateMode
 IT_GLOBAL_INDEX: IndexType
 IT_LOCAL_INDEX: IndexType
+ACTIVE: TableStatus
+INACTIVE: TableStatus
+LOADING: TableStatus
+UNLOADING: TableStatus
+UPDATING: TableStatus
 VT_INTEGER: VariantType
 VT_DOUBLE: VariantType
 VT_STRING: VariantType
@@ -367,10 +380,11 @@ class DescribeTableRequest(_message.Message):
     def __init__(self, table_name: _Optional[str] = ...) -> None: ...
 
 class DescribeTableResponse(_message.Message):
-    __slots__ = ("table_meta", "reserved_throughput_details", "table_options", "stream_details", "shard_splits", "sse_details", "index_metas")
+    __slots__ = ("table_meta", "reserved_throughput_details", "table_options", "table_status", "stream_details", "shard_splits", "sse_details", "index_metas")
     TABLE_META_FIELD_NUMBER: _ClassVar[int]
     RESERVED_THROUGHPUT_DETAILS_FIELD_NUMBER: _ClassVar[int]
     TABLE_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    TABLE_STATUS_FIELD_NUMBER: _ClassVar[int]
     STREAM_DETAILS_FIELD_NUMBER: _ClassVar[int]
     SHARD_SPLITS_FIELD_NUMBER: _ClassVar[int]
     SSE_DETAILS_FIELD_NUMBER: _ClassVar[int]
@@ -378,11 +392,12 @@ class DescribeTableResponse(_message.Message):
     table_meta: TableMeta
     reserved_throughput_details: ReservedThroughputDetails
     table_options: TableOptions
+    table_status: TableStatus
     stream_details: StreamDetails
     shard_splits: _containers.RepeatedScalarFieldContainer[bytes]
     sse_details: SSEDetails
     index_metas: _containers.RepeatedCompositeFieldContainer[IndexMeta]
-    def __init__(self, table_meta: _Optional[_Union[TableMeta, _Mapping]] = ..., reserved_throughput_details: _Optional[_Union[ReservedThroughputDetails, _Mapping]] = ..., table_options: _Optional[_Union[TableOptions, _Mapping]] = ..., stream_details: _Optional[_Union[StreamDetails, _Mapping]] = ..., shard_splits: _Optional[_Iterable[bytes]] = ..., sse_details: _Optional[_Union[SSEDetails, _Mapping]] = ..., index_metas: _Optional[_Iterable[_Union[IndexMeta, _Mapping]]] = ...) -> None: ...
+    def __init__(self, table_meta: _Optional[_Union[TableMeta, _Mapping]] = ..., reserved_throughput_details: _Optional[_Union[ReservedThroughputDetails, _Mapping]] = ..., table_options: _Optional[_Union[TableOptions, _Mapping]] = ..., table_status: _Optional[_Union[TableStatus, str]] = ..., stream_details: _Optional[_Union[StreamDetails, _Mapping]] = ..., shard_splits: _Optional[_Iterable[bytes]] = ..., sse_details: _Optional[_Union[SSEDetails, _Mapping]] = ..., index_metas: _Optional[_Iterable[_Union[IndexMeta, _Mapping]]] = ...) -> None: ...
 
 class ListTableRequest(_message.Message):
     __slots__ = ()

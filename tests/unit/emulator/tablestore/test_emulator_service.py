@@ -51,6 +51,18 @@ def splits(service, **options):
     return ask(service, "ComputeSplitPointsBySize", request, pb.ComputeSplitPointsBySizeResponse)
 
 
+# ---- tables
+
+
+def test_a_table_is_active(service):
+    make_table(service)
+
+    answer = ask(service, "DescribeTable", pb.DescribeTableRequest(table_name="t"), pb.DescribeTableResponse)
+
+    assert answer.HasField("table_status")  # clients with field 4 as a required one cannot read the answer without
+    assert answer.table_status == pb.ACTIVE
+
+
 # ---- split points
 
 
