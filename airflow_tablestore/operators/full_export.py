@@ -157,6 +157,8 @@ class ExportSplitOperator(FullExportTask):
             progress = LogProgress(self.log)
             attempt = context["ti"].try_number
             report = export_split(run.export, run.services, head, split, attempt=attempt, progress=progress)
+        told = "%d rows are uploaded in %d object(s); %d dirty record(s); %.1f s."
+        self.log.info(told, report.rows, len(report.objects), report.dirty, report.seconds)
         return report.to_json()
 
 
@@ -203,6 +205,8 @@ class PublishExportOperator(FullExportTask):
             target = run.export.target
             PublishedObjectsLink.remember(context, run.objects_url)
             report = publish(run.export, run.services, head, reports, attempt=context["ti"].try_number)
+        told = "%d rows, %d bytes in %d object(s) are published: %s"
+        self.log.info(told, report.rows, report.bytes, report.objects, report.manifest)
         for asset in self.published:
             context["outlet_events"][asset].extra = {key: report.to_json()[key] for key in TOLD_WITH_ASSET}
         self.lineage = ExportLineage(
