@@ -246,7 +246,10 @@ def schema_of(arguments: Namespace, session: Session) -> int:
     for warning in shown.warnings:
         session.tell(f"warning: {warning}")
     if anew:
-        session.tell(f"Nothing was changed. To pin these: airflow-tablestore run {arguments.spec} --repin")
+        session.tell(
+            f"Nothing was changed. To pin these: airflow-tablestore run {arguments.spec} --repin, "
+            "or trigger the DAG with 'Learn the columns anew'."
+        )
     elif not is_pinned:
         session.tell("Nothing is published yet; the first run pins these.")
     return OK

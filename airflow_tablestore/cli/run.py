@@ -8,15 +8,17 @@ import signal
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
 
 from airflow_tablestore.cli.services import full_export_spec, opened
-from airflow_tablestore.cli.session import OK, Session, moment_of
+from airflow_tablestore.cli.session import INTERRUPTED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.pipeline import full_export
 from airflow_tablestore.pipeline.contract import Report
 from airflow_tablestore.pipeline.progress import progress_for
 from airflow_tablestore.pipeline.run import run_key
+from airflow_tablestore.spec import FullExportSpec
 
 log = logging.getLogger("airflow_tablestore")
 
@@ -26,19 +28,27 @@ def run(arguments: Namespace, session: Session) -> int:
     spec = full_export_spec(arguments.spec)
     moment = moment_of(arguments, session)
     key = run_key(moment, arguments.run_id or f"manual__{moment.isoformat()}")
-    with (
-        _logging(session),
-        _interrupted_by_sigterm(),
-        progress_for(spec.pipeline, log) as progress,
-        opened(spec, moment, session, progress.retried) as ready,
-    ):
-        report = full_export.run(ready.export, ready.services, run=key, progress=progress, repin=arguments.repin)
+    try:
+        report = _run(spec, moment, key, session, is_repin=arguments.repin)
+    except KeyboardInterrupt:
+        session.tell("Interrupted. What was uploaded is not published; the next run clears it.")
+        return INTERRUPTED
     if arguments.json:
         session.say(json.dumps(report.to_json(), ensure_ascii=False))
     else:
         for line in lines(_rows(report)):
             session.say(line)
     return OK
+
+
+def _run(spec: FullExportSpec, moment: datetime, key: str, session: Session, *, is_repin: bool) -> Report:
+    with (
+        _logging(session),
+        _interrupted_by_sigterm(),
+        progress_for(spec.pipeline, log) as progress,
+        opened(spec, moment, session, progress.retried) as ready,
+    ):
+        return full_export.run(ready.export, ready.services, run=key, progress=progress, repin=is_repin)
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:

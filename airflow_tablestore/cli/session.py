@@ -61,7 +61,7 @@ def call(place: str, arguments: Namespace, session: Session) -> int:
         _close_quietly()
         return OK
     except KeyboardInterrupt:
-        session.tell("Interrupted. What was uploaded is not published; the next run clears it.")
+        session.tell("Interrupted.")
         return INTERRUPTED
     # The one place where everything ends: a bug too is told in one block, and --debug shows where it is.
     except Exception as error:  # noqa: BLE001

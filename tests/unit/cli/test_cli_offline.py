@@ -116,6 +116,16 @@ def test_a_credential_is_never_printed(good):
     assert "put it into the Airflow connection" in outputs[0][1]
 
 
+def test_a_connection_written_out_is_refused_unseen(good):
+    good.write_text(SHORTEST.replace("table:", "connection: 'tablestore://me:SeCrEt@inst.ots.com', table:"))
+
+    code, out, _ = told("lint", good)
+
+    assert code == FAILED
+    assert "is a whole connection, not the name of one" in out
+    assert "SeCrEt" not in out
+
+
 def test_schema_is_json(good):
     code, out, _ = told("schema", "--kind", "full_export")
 
