@@ -136,6 +136,19 @@ def test_the_page_of_a_dag_says_what_a_run_does(folder):
     assert "sink: {type: oss, bucket: backup, prefix: orders/}" in page
 
 
+def test_the_notifier_of_a_spec_is_called_when_a_task_fails(folder):
+    notifier = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+    text = GOOD.format(name="orders") + (
+        f"airflow: {{on_failure: {{notifier: {notifier}, arguments: {{to: team@example.com}}}}}}\n"
+    )
+
+    plan = one(put(folder, "orders.yaml", text)).task_dict["plan"]
+
+    (called,) = plan.on_failure_callback
+    assert type(called).__name__ == "SmtpNotifier"
+    assert called.to == "team@example.com"
+
+
 def test_two_parses_serialise_equally(folder, serialised):
     put(folder, "orders.yaml")
     put(folder, "broken.yaml", BAD)
