@@ -237,7 +237,7 @@ def _is_final(error: Any) -> bool:
 
     from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
-    told = {"task": "plan"} if "task" in inspect.signature(error).parameters else {}
+    told = {"task": "plan"} if "task" in inspect.signature(error.__init__).parameters else {}
     try:
         with retried_only_where_it_helps():
             raise error("", **told)
