@@ -7,6 +7,7 @@ names of both.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
 
 SCHEME = "tablestore"
+DEFAULT_CONNECTION = "tablestore_default"
 
 
 def table_asset(connection: str, table: str) -> Asset:
@@ -28,6 +30,30 @@ def objects_asset(bucket: str, prefix: str) -> Asset:
 
     fixed = prefix.split("{", 1)[0].strip("/")
     return Asset(f"oss://{bucket}/{fixed}" if fixed else f"oss://{bucket}")
+
+
+def assets_of_source(source: Any) -> list[Asset]:
+    """The asset of a pipeline's source, be it a mapping, a literal or made in Python.
+
+    None while a template or another task has yet to say which table it is.
+    """
+    given = _names_in(source)
+    return [table_asset(given.get("connection", DEFAULT_CONNECTION), given["table"])] if "table" in given else []
+
+
+def assets_of_sink(sink: Any) -> list[Asset]:
+    """The asset of a pipeline's sink, in the same way. The prefix may have templates: its asset ends before them."""
+    given = _names_in(sink)
+    return [objects_asset(given["bucket"], given["prefix"])] if {"bucket", "prefix"} <= set(given) else []
+
+
+def _names_in(part: Any) -> dict[str, str]:
+    part = getattr(part, "value", part)
+    names = ("connection", "table", "bucket", "prefix")
+    given: Mapping[str, Any] = part if isinstance(part, Mapping) else {n: getattr(part, n, None) for n in names}
+    found = {name: given[name] for name in names if given.get(name) is not None}
+    is_known = all(isinstance(text, str) and (name == "prefix" or "{" not in text) for name, text in found.items())
+    return found if is_known else {}
 
 
 def create_asset(*, connection: str, table: str, extra: dict[str, Any] | None = None) -> Asset:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, XComArg, conf
 
-from airflow_tablestore.assets import objects_asset, table_asset
+from airflow_tablestore.assets import assets_of_sink, assets_of_source
 from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.hooks.tablestore import TablestoreHook
 from airflow_tablestore.operators.links import PublishedObjectsLink
@@ -109,7 +109,7 @@ class PlanFullExportOperator(FullExportTask):
     template_fields = (*FullExportTask.template_fields, "repin")
 
     def __init__(self, *, repin: bool | str = False, inlets: Sequence[Asset] | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs, inlets=[*_table_assets(kwargs.get("source")), *(inlets or ())])
+        super().__init__(**kwargs, inlets=[*assets_of_source(kwargs.get("source")), *(inlets or ())])
         self.repin = repin
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -183,10 +183,10 @@ class PublishExportOperator(FullExportTask):
         outlets: Sequence[Asset] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.published = _objects_assets(kwargs.get("sink"))
+        self.published = assets_of_sink(kwargs.get("sink"))
         super().__init__(
             **kwargs,
-            inlets=[*_table_assets(kwargs.get("source")), *(inlets or ())],
+            inlets=[*assets_of_source(kwargs.get("source")), *(inlets or ())],
             outlets=[*self.published, *(outlets or ())],
         )
         self.head: Any = head
@@ -300,30 +300,3 @@ def _is_fixed(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_fixed(inner) for inner in value)
     return "{{" not in value and "{%" not in value if isinstance(value, str) else not hasattr(value, "resolve")
-
-
-def _table_assets(source: Any) -> list[Asset]:
-    """The source's asset, when it is known while the DAG is parsed."""
-    given = _known(source)
-    return [table_asset(given.get("connection", TablestoreHook.default_conn_name), given["table"])] if given else []
-
-
-def _objects_assets(sink: Any) -> list[Asset]:
-    given = _known(sink)
-    return [objects_asset(given["bucket"], given["prefix"])] if given else []
-
-
-def _known(part: Any) -> dict[str, str]:
-    """The names in a source or sink, be it a mapping, wrapped as a literal, or made in Python; {} while a template or
-    another task has yet to give one of them. A prefix may have templates, its asset ends before them."""
-    part = getattr(part, "value", part)
-    given: Mapping[str, Any] = (
-        part if isinstance(part, Mapping) else {name: getattr(part, name, None) for name in _NAMES}
-    )
-    found = {name: given[name] for name in _NAMES if given.get(name) is not None}
-    is_named = "table" in found or {"bucket", "prefix"} <= set(found)
-    is_fixed = all(isinstance(text, str) and (name == "prefix" or "{" not in text) for name, text in found.items())
-    return found if is_named and is_fixed else {}
-
-
-_NAMES = ("connection", "table", "bucket", "prefix")
