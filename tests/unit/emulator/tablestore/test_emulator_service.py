@@ -63,6 +63,17 @@ def test_a_table_is_active(service):
     assert answer.table_status == pb.ACTIVE
 
 
+def test_an_update_tells_that_there_is_no_stream(service):
+    make_table(service)
+    request = pb.UpdateTableRequest(table_name="t")
+    request.table_options.max_versions = 2
+
+    answer = ask(service, "UpdateTable", request, pb.UpdateTableResponse)
+
+    assert answer.HasField("stream_details")  # the Go client reads it without looking whether it is there
+    assert answer.stream_details.enable_stream is False
+
+
 # ---- split points
 
 
