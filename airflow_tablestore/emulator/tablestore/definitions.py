@@ -72,8 +72,10 @@ class Definitions:
         answer = pb.UpdateTableResponse(
             reserved_throughput_details=told.reserved_throughput_details, table_options=told.table_options
         )
-        answer.stream_details.enable_stream = False  # the Go client needs it of every table
-        answer.stream_details.MergeFrom(told.stream_details)
+        if told.HasField("stream_details"):
+            answer.stream_details.CopyFrom(told.stream_details)
+        else:
+            answer.stream_details.enable_stream = False  # the Go client needs it of every table
         return answer
 
     def describe(self, instance: str, request: pb.DescribeTableRequest) -> pb.DescribeTableResponse:
