@@ -26,6 +26,9 @@ SPLIT_BYTES, SLICE_BYTES = 1024 * MIB, 256 * MIB
 FINER_BYTES = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
 """What is asked for next when the author wants more tasks than there are slices; the service cuts no finer."""
 
+LEAST_SLICE_BYTES = 64 * MIB
+"""A slice makes an object at least: many small ones are what readers of object stores suffer from."""
+
 MOST_SLICES = 99
 """Of one split: a slice's number has two digits in an object's name."""
 
@@ -122,9 +125,16 @@ def _clamped(groups: list[tuple[Slice, ...]], most: int) -> list[tuple[Slice, ..
 
 
 def _few(group: tuple[Slice, ...]) -> tuple[Slice, ...]:
-    """The same range in at most MOST_SLICES slices."""
-    size = -(-len(group) // MOST_SLICES)
-    return tuple(_one(group[start : start + size]) for start in range(0, len(group), size))
+    """The same range in slices of at least LEAST_SLICE_BYTES, as far as sizes are known, and at most MOST_SLICES."""
+    least = max(LEAST_SLICE_BYTES, -(-_bytes(group) // MOST_SLICES))
+    made: list[tuple[Slice, ...]] = [()]
+    for part in group:
+        if made[-1] and _bytes(made[-1]) >= least:
+            made.append(())
+        made[-1] += (part,)
+    if len(made) > 1 and _bytes(made[-1]) < least // 2:
+        made[-2:] = [made[-2] + made[-1]]
+    return tuple(_one(neighbours) for neighbours in made)
 
 
 def _one(neighbours: Sequence[Slice]) -> Slice:

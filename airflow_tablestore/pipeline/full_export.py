@@ -227,9 +227,10 @@ def _export(
     tasks: int,
 ) -> tuple[SplitReport, ...]:
     """Upload the rows of some splits, their slices side by side."""
-    from airflow_tablestore.pipeline.run import side_by_side
+    from airflow_tablestore.pipeline.run import keep_memory_flat, side_by_side
 
     began = time.monotonic()
+    keep_memory_flat()
     progress.expect(sum(part.estimated_bytes for split in splits for part in split.slices))
     stop = threading.Event()
     jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop)

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 MIB = 1 << 20
 
-PART_BYTES, PARTS_OF_ONE_SIZE = 8 * MIB, 1000
-"""Each thousand parts are 8 MiB larger than the thousand before: 10,000 parts, OSS's most, hold 430 GiB."""
+PART_BYTES, PARTS_OF_ONE_SIZE = 4 * MIB, 500
+"""Every 500 parts they grow by 4 MiB: 10,000 parts, the most that OSS takes, hold 410 GiB."""
 
 MOST_OBJECT_BYTES = 400 * 1024 * MIB
 """An object of ours ends here at the latest, below what its parts can hold."""
@@ -120,19 +120,22 @@ class _Upload:
 
     def write(self, data: bytes | memoryview) -> int:
         self.bytes += len(data)
-        self._held += data
-        while len(self._held) >= (size := PART_BYTES * (1 + self._parts // PARTS_OF_ONE_SIZE)):
-            self._send(bytes(memoryview(self._held)[:size]))
-            del self._held[:size]
+        rest = memoryview(data)
+        while rest:
+            wanted = PART_BYTES * (1 + self._parts // PARTS_OF_ONE_SIZE) - len(self._held)
+            self._held += rest[:wanted]
+            if len(rest) >= wanted:
+                self._send()
+            rest = rest[wanted:]
         return len(data)
 
     def finish(self) -> PendingObject:
         if self._held:
-            self._send(bytes(self._held))
-            self._held = bytearray()
+            self._send()
         return PendingObject(self.key, self.upload_id, self.rows, self.bytes, self._crc64)
 
-    def _send(self, part: bytes) -> None:
+    def _send(self) -> None:
+        part, self._held = bytes(self._held), bytearray()
         self._parts += 1
         self._crc64 = crc64_of(part, self._crc64)
         try:
