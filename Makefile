@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.installed
 
-.PHONY: demo test check up test-system test-live bench docs proto floor pythons clean help
+.PHONY: demo test check up test-system test-live conformance bench docs proto floor pythons clean help
 
 help:            ## what can be made here
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -38,6 +38,9 @@ test-system: $(READY) ## kills, clears and frozen attempts in a real Airflow (so
 test-live: $(READY) ## the same pipelines against your own account; says which variables it needs
 	@$(BIN)/python -m pytest -q -o testpaths= tests/live
 
+conformance: $(READY) ## official clients in Python, Node and Go against the emulator, each a process
+	@$(BIN)/python -m pytest -q -o testpaths= tests/judges
+
 bench: $(READY)  ## speed and memory, as ratios of interleaved runs
 	@$(BIN)/python -m tests.bench
 
@@ -62,4 +65,4 @@ pythons:         ## every other supported Python that is on this machine: unit, 
 	done
 
 clean:           ## remove environments, caches and what demo and up have left
-	@rm -rf .venv .venv-* .demo .up .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-* .demo .up .bench .judges .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,160 @@
+"""What a judge runs on: a Python, Node or Go of this machine, with the client installed under `.judges/`.
+
+Nothing here knows what is judged. A runtime that is not on this machine is `Absent`; an installation that fails is an
+error, because then nobody has judged anything. Second runs find everything installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+FOLDER = ROOT / ".judges"
+CONSTRAINTS = ROOT / "constraints.txt"
+INSTALL_SECONDS = 300
+
+
+class Absent(Exception):
+    """The runtime is not on this machine; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How to start a judge: the command up to the judge's own file, and variables that it needs."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def this_python() -> Program:
+    """The Python that runs this."""
+    return Program((sys.executable,))
+
+
+@cache
+def python(version: str) -> Program:
+    """This Python, one of `make pythons`, or one of the machine with the clients in an environment of their own.
+
+    :param version: like 3.12.
+    """
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return this_python()
+    for known in (ROOT / f".venv-{version}", FOLDER / f"python-{version}"):
+        if (known / "bin/python").exists() and (known / ".installed").exists():
+            return Program((str(known / "bin/python"),))
+    base = _interpreter(version)
+    target = FOLDER / f"python-{version}"
+    _do([base, "-m", "venv", "--clear", str(target)])
+    pip = [str(target / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+    _do([*pip, "-c", str(CONSTRAINTS), "tablestore"])
+    (target / ".installed").touch()
+    return Program((str(target / "bin/python"),))
+
+
+@cache
+def node() -> Program:
+    """Node with the packages of `node/package.json`."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        raise Absent("Node and npm are not on this machine")
+    wanted, target = HERE / "node/package.json", FOLDER / "node"
+    if not _is_made(target, [wanted]):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        shutil.copy(wanted, target)
+        # no lock file: it would name a registry; no scripts: the clients need none
+        _do(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"], target)
+        _mark_made(target, [wanted])
+    return Program(("node",), {"NODE_PATH": str(target / "node_modules")})
+
+
+@cache
+def go() -> Program:
+    """The program that `go/` is, built."""
+    if not shutil.which("go"):
+        raise Absent("Go is not on this machine")
+    sources, target = sorted((HERE / "go").iterdir()), FOLDER / "go"
+    if not _is_made(target, sources):
+        target.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "GOCACHE": str(target / "build"),
+            "GOMODCACHE": str(target / "modules"),
+            "GOFLAGS": "-modcacherw -buildvcs=false",  # a cache that can be removed like any folder
+            "GOTOOLCHAIN": "local",
+        }
+        _do(["go", "build", "-o", str(target / "judge"), "."], HERE / "go", settings)
+        _mark_made(target, sources)
+    return Program((str(target / "judge"),))
+
+
+def pinned(path: Path, pattern: str) -> str:
+    """The version that a file pins: what the pattern's group finds."""
+    found = re.search(pattern, path.read_text(), re.MULTILINE)
+    if not found:
+        raise LookupError(f"{path} pins nothing like {pattern}")
+    return found[1]
+
+
+def pip_version(package: str) -> str:
+    """The version of a Python package that everyone installs."""
+    return pinned(CONSTRAINTS, rf"^{re.escape(package)}==(\S+)")
+
+
+def npm_version(package: str) -> str:
+    """The version of an npm package that `node/package.json` names."""
+    return pinned(HERE / "node/package.json", rf'"{re.escape(package)}": "([^"]+)"')
+
+
+def go_version(module: str) -> str:
+    """The version of a Go module that `go/go.mod` names."""
+    return pinned(HERE / "go/go.mod", rf"{re.escape(module)} v([^\s+]+)")
+
+
+def _interpreter(version: str) -> str:
+    named = shutil.which(f"python{version}")
+    if named:
+        told = subprocess.run([named, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
+        if told.returncode == 0:
+            return told.stdout.strip()
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = sorted(pyenv.glob(f"versions/{version}.*/bin/python"))
+    if not found:
+        raise Absent(f"Python {version} is not on this machine")
+    return str(found[-1])
+
+
+def _is_made(target: Path, sources: Sequence[Path]) -> bool:
+    mark = target / ".made-from"
+    return mark.exists() and mark.read_text() == _digest(sources)
+
+
+def _mark_made(target: Path, sources: Sequence[Path]) -> None:
+    (target / ".made-from").write_text(_digest(sources))
+
+
+def _digest(sources: Sequence[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _do(command: Sequence[str], folder: Path = ROOT, settings: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(settings or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=INSTALL_SECONDS,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}")
