@@ -109,11 +109,19 @@ def test_one_directory_has_one_emulator(tmp_path):
     assert f"Another emulator (process {first.pid}) uses the data directory {tmp_path}" in error
 
 
+def taken_behind_a_free_one():
+    """A listening socket whose port follows one that nobody uses."""
+    while True:
+        taken = socket.create_server(("127.0.0.1", 0))
+        with socket.socket() as before:
+            if before.connect_ex(("127.0.0.1", taken.getsockname()[1] - 1)):
+                return taken
+        taken.close()
+
+
 @pytest.mark.parametrize("offset", [0, 1])
 def test_a_busy_port_is_named(offset):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with taken_behind_a_free_one() as taken:
         port = taken.getsockname()[1]
 
         process = start("--ephemeral", "--port", str(port - offset))
