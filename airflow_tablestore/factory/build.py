@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import DAG, Param, literal
+from airflow.providers.common.compat.sdk import DAG, BaseNotifier, Param, literal
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.operators.full_export import export_tasks
 
 if TYPE_CHECKING:
@@ -90,8 +91,16 @@ def _task_defaults(spec: PipelineSpec) -> dict[str, Any]:
     return retries | {name: value for name, value in chosen.items() if value is not None}
 
 
-def _notifier(wanted: Notifier) -> Any:
-    return import_string(wanted.notifier)(**wanted.arguments)
+def _notifier(wanted: Notifier) -> BaseNotifier:
+    """The author's notifier. Nothing but a notifier is ever called: a spec is data, and must not run what it names.
+
+    :raises SpecError: the path leads to something else.
+    """
+    found = import_string(wanted.notifier)
+    if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
+        told = f"{wanted.notifier} is no Airflow notifier"
+        raise SpecError([Problem(told, "name a class derived from BaseNotifier", path="airflow.on_failure.notifier")])
+    return found(**wanted.arguments)
 
 
 def _page(document: Document, spec: PipelineSpec) -> str:

@@ -51,7 +51,7 @@ def import_spec(path: Path, shown: str = "") -> tuple[list[DAG], list[str]]:
     :param shown: how messages name the file; its path when empty.
     """
     from airflow_tablestore.factory.build import dag_of
-    from airflow_tablestore.spec.document import read_bytes
+    from airflow_tablestore.spec.document import located, read_bytes
     from airflow_tablestore.spec.load import parse
     from airflow_tablestore.spec.show import show
 
@@ -64,6 +64,8 @@ def import_spec(path: Path, shown: str = "") -> tuple[list[DAG], list[str]]:
         return [], [show([problem], {name: text}) for problem in document.errors]
     try:
         return [dag_of(document, document.spec)], []
+    except SpecError as error:
+        return [], [show([replace(located(p, text, name), file=name)], {name: text}) for p in error.problems]
     # Airflow and the author's notifier raise what they like; all of it is told, and the neighbours live.
     except Exception as error:  # noqa: BLE001
         return [], [show([Problem(f"Airflow refuses it: {type(error).__name__}: {error}", file=name)], {})]

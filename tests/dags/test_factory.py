@@ -149,6 +149,25 @@ def test_the_notifier_of_a_spec_is_called_when_a_task_fails(folder):
     assert called.to == "team@example.com"
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "{notifier: os.mkdir, arguments: {path: MADE}}",
+        "{notifier: subprocess.Popen, arguments: {args: [touch, MADE]}}",
+        "airflow.sdk.Connection",
+    ],
+)
+def test_on_failure_makes_notifiers_and_calls_nothing_else(folder, tmp_path, wanted):
+    wanted = wanted.replace("MADE", str(tmp_path / "made"))
+    put(folder, "orders.yaml", GOOD.format(name="orders") + f"airflow: {{on_failure: {wanted}}}\n")
+
+    shown = by_id(dags_of(folder))["orders"]
+
+    assert shown.tags == {"spec-error"}
+    assert "is no Airflow notifier" in shown.doc_md
+    assert not (tmp_path / "made").exists()
+
+
 def test_two_parses_serialise_equally(folder, serialised):
     put(folder, "orders.yaml")
     put(folder, "broken.yaml", BAD)
