@@ -35,7 +35,7 @@ from airflow_tablestore.pipeline.claim import (
 )
 from airflow_tablestore.pipeline.contract import PendingObject
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours
-from airflow_tablestore.pipeline.manifest import Manifest, is_complete, read_manifest, stands
+from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, is_complete, read_manifest, stands
 from airflow_tablestore.pipeline.store import Store, UploadGone
 from airflow_tablestore.pipeline.target import WriteMode
 
@@ -156,6 +156,7 @@ def _check(p: _Publisher) -> None:
     refuse_foreign_pipeline(standing, manifest.pipeline, p.place)
     if standing and standing.claim > manifest.claim:
         raise StartOver(f"A later run ({standing.run}) has been published at {p.place}.", task="plan")
+    _refuse_half_replaced(p, _kept(p, standing or read_manifest(p.store, p.publication.prefix, PREVIOUS)))
     p.check_rank()
 
 
@@ -193,7 +194,8 @@ def _intend(p: _Publisher) -> None:
     publication = p.publication
     standing, previous = (read_manifest(p.store, publication.prefix, name) for name in (MANIFEST, PREVIOUS))
     own, base = publication.manifest, standing or previous
-    kept = [o for o in base.objects if o.run != own.run] if base and publication.write_mode is WriteMode.APPEND else []
+    kept = _kept(p, base)
+    _refuse_half_replaced(p, kept)
     final = own.listing_also(kept)
     final = replace(final, objects=tuple(sorted(final.objects, key=lambda o: o.key)))
     listed = {o.key for manifest in (standing, previous) if manifest for o in manifest.objects}
@@ -207,6 +209,30 @@ def _intend(p: _Publisher) -> None:
     p.final = final
     p.fence |= {"manifest": final.to_bytes().decode(), "replaced": list(p.replaced)}
     p.store.put(fence_key(publication.prefix, *publication.rank), to_json(p.fence))
+
+
+def _kept(p: _Publisher, base: Manifest | None) -> list[PublishedObject]:
+    """What an earlier manifest lists and this publication leaves as it is: other runs' objects, if it appends."""
+    if base is None or p.publication.write_mode is not WriteMode.APPEND:
+        return []
+    return [o for o in base.objects if o.run != p.publication.manifest.run]
+
+
+def _refuse_half_replaced(p: _Publisher, kept: Sequence[PublishedObject]) -> None:
+    """An appended run that was published again, and stopped halfway, has objects that no manifest describes.
+
+    :raises StartOver: it must be finished first; so this is asked before the fence keeps it from that.
+    """
+    intended = {o.key: o for entry, fence in _lower_fences(p) for o in _planned_objects(p, entry, fence)}
+    for listed in kept:
+        other = intended.get(listed.key)
+        if other is not None and other.crc64 != listed.crc64:
+            if stands(p.store, listed.key, listed.bytes, listed.crc64):
+                continue
+            told = (
+                f"Run {listed.run} was published again at {p.place} and stopped halfway; finish it first. In that run:"
+            )
+            raise StartOver(told, task="publish")
 
 
 def _remove_success(p: _Publisher) -> None:
@@ -314,8 +340,13 @@ def _lower_fences(p: _Publisher) -> Sequence[tuple[Entry, dict[str, Any]]]:
 def _intended(p: _Publisher, entry: Entry, fence: Mapping[str, Any]) -> Iterable[str]:
     """The objects that an earlier publisher had in mind to make or to remove."""
     yield from fence.get("replaced", ())
-    if "manifest" in fence:
-        yield from (o.key for o in Manifest.from_bytes(fence["manifest"].encode(), p.store.uri(entry.key)).objects)
+    yield from (o.key for o in _planned_objects(p, entry, fence))
+
+
+def _planned_objects(p: _Publisher, entry: Entry, fence: Mapping[str, Any]) -> tuple[PublishedObject, ...]:
+    if "manifest" not in fence:
+        return ()
+    return Manifest.from_bytes(fence["manifest"].encode(), p.store.uri(entry.key)).objects
 
 
 def _is_known(p: _Publisher, key: str, known: set[str]) -> bool:

@@ -9,12 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, SpecError, StartOver, Superseded
+from airflow_tablestore.errors import (
+    DirtyLimitExceeded,
+    ProtocolError,
+    RetryLater,
+    SpecError,
+    StartOver,
+    Superseded,
+)
+from airflow_tablestore.pipeline.claim import UploadLog
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
 from airflow_tablestore.pipeline.publish import STEPS, publish_objects
 from airflow_tablestore.pipeline.target import WriteMode
 from tests.conformance.exports import (
+    PIPELINE,
     PREFIX,
     again,
     assert_published,
@@ -132,6 +141,21 @@ def test_append_of_a_rerun_replaces_its_own(store):
     publish_objects(store, prepared(store, "r1", b"one again", mode=WriteMode.APPEND))
 
     assert_published(store, "r1", b"one again", b"two")
+
+
+def test_append_waits_for_a_rerun_that_stopped_halfway(store):
+    publish_objects(store, prepared(store, "r1", b"one", mode=WriteMode.APPEND))
+    rerun = prepared(store, "r1", b"one again", mode=WriteMode.APPEND)
+    with pytest.raises(Crash):
+        publish_objects(store, rerun, crashing_at("write_manifest"))
+    later = prepared(store, "r2", b"two", mode=WriteMode.APPEND)
+
+    with pytest.raises(StartOver, match=r"Run r1 .* Clear the task 'publish'"):
+        publish_objects(store, later)
+
+    publish_objects(store, again(rerun))
+    publish_objects(store, again(later))
+    assert_published(store, "r2", b"one again", b"two")
 
 
 def test_non_conflict_refuses_what_stands_there_and_touches_nothing(store):
@@ -360,8 +384,6 @@ def test_a_sleeping_attempt_cannot_finish_after_its_successor(store):
 
 def test_an_exporter_that_slept_through_its_successor_stops(store):
     claim = claimed(store, "r1")
-    from airflow_tablestore.pipeline.claim import UploadLog
-    from tests.conformance.exports import PIPELINE
 
     sleeper = UploadLog(store, PREFIX, PIPELINE, claim, 0, attempt=1)
     first = sleeper.begin(PREFIX + "k")
@@ -375,9 +397,57 @@ def test_an_exporter_that_slept_through_its_successor_stops(store):
     assert first
 
 
-def test_uploads_of_another_pipeline_are_left_alone(store):
-    from airflow_tablestore.pipeline.claim import UploadLog
+@pytest.mark.parametrize("older_returns_at", ["set_manifest_aside", "remove_manifest", "complete_uploads"])
+def test_an_older_publisher_puts_no_success_beside_a_publication_on_its_way(store, older_returns_at):
+    publish_objects(store, prepared(store, "r1", b"old"))
+    older, newer = prepared(store, "r2", b"older"), prepared(store, "r3", b"a", b"b", b"c")
+    completions = []
 
+    def older_returns(step: str) -> None:
+        if step == older_returns_at and not completions:
+            with pytest.raises(Superseded):
+                publish_objects(store, older)
+        if step == "complete_uploads":
+            completions.append(step)
+            if len(completions) == 2:
+                raise Crash(step)
+
+    with pytest.raises(Crash):
+        publish_objects(store, newer, older_returns)
+
+    assert markers(store) == set()
+
+
+def test_publication_aborts_uploads_that_an_outranked_attempt_began_late(store):
+    claim = claimed(store, "r1")
+    late = UploadLog(store, PREFIX, PIPELINE, claim, 0, attempt=1)
+    UploadLog(store, PREFIX, PIPELINE, claim, 0, attempt=2).take_over()
+    late.begin(PREFIX + "late")
+    uploads = uploaded(store, "r1", claim, {0: b"a"}, attempt=2)
+    late_again = UploadLog(store, PREFIX, PIPELINE, claim, 1, attempt=1)
+    late_again.begin(PREFIX + "late too")
+
+    publish_objects(store, publication("r1", claim, uploads))
+
+    assert store.pending_uploads() == []
+    assert_published(store, "r1", b"a")
+
+
+def test_an_upload_that_cannot_be_recorded_is_aborted(store, monkeypatch):
+    log = UploadLog(store, PREFIX, PIPELINE, claimed(store, "r1"), 0, attempt=1)
+    monkeypatch.setattr(store, "put", refuse)
+
+    with pytest.raises(RetryLater):
+        log.begin(PREFIX + "k")
+
+    assert store.pending_uploads() == []
+
+
+def refuse(key: str, data: bytes) -> None:
+    raise RetryLater("no", operation="PutObject")
+
+
+def test_uploads_of_another_pipeline_are_left_alone(store):
     claim = claimed(store, "r0")
     UploadLog(store, PREFIX, "another", claim, 0, 1).begin(PREFIX + "theirs")
 
