@@ -6,7 +6,6 @@ Everything comes from the code itself: models, signatures, docstrings, arguments
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import os
 import re
@@ -32,11 +31,12 @@ def main(folder: Path) -> None:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Each generated page with its file's name."""
-    from airflow_tablestore.spec.reference import page
+    from airflow_tablestore.cli import reference as commands
+    from airflow_tablestore.spec import reference as keys
 
-    yield "spec.md", page()
+    yield "spec.md", keys.page()
     yield "operators.md", operators_page()
-    yield "cli.md", commands_page()
+    yield "commands.md", commands.page()
     yield "errors.md", errors_page()
 
 
@@ -117,7 +117,7 @@ def _code(what: Any, name: str) -> str:
     if len(text) > 100:
         star = ["*"] if parameters[0].kind is inspect.Parameter.KEYWORD_ONLY else []
         text = f"{name}(\n" + "".join(f"    {one},\n" for one in (*star, *parameters)) + ")"
-    return f"```python\n{text}\n```\n"
+    return f"```text\n{text}\n```\n"
 
 
 def _signature(function: Any) -> str:
@@ -154,55 +154,6 @@ def _names(names: Any) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def commands_page() -> str:
-    from airflow_tablestore.cli.parser import parser
-
-    top = parser()
-    parts = [
-        "# Commands\n",
-        NOTE.format(source="airflow_tablestore/cli/commands.py and airflow_tablestore/emulator/command.py"),
-        "`airflow-tablestore COMMAND`, and within Airflow's own command line `airflow tablestore COMMAND` (all but "
-        "`emulator`). The first reads connections from the environment variables `AIRFLOW_CONN_<ID>`, the second from "
-        "wherever Airflow keeps them.\n",
-        "Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 the pipeline or a "
-        "check failed, 2 the spec, a connection or the call must be changed, 130 interrupted.\n",
-    ]
-    for name, one in _commands(top, top.prog):
-        parts += [f"## {name.removeprefix(top.prog).strip()}\n", _usage(name, one), f"{one.description or ''}\n"]
-        rows = [f"| `{_shown(action)}` | {_cell(str(action.help))} |" for action in _arguments(one)]
-        parts.append("\n".join(["| | |", "| --- | --- |", *rows]) + "\n")
-    return _joined(parts)
-
-
-def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """The commands that do something, with their full names."""
-    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not inner:
-        yield name, parser
-    for action in inner:
-        for word, one in action.choices.items():
-            yield from _commands(one, f"{name} {word}")
-
-
-def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Positional ones first; without --help."""
-    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
-    return sorted(actions, key=lambda action: bool(action.option_strings))
-
-
-def _usage(name: str, parser: argparse.ArgumentParser) -> str:
-    words = [
-        f"[{_shown(action)}]" if action.option_strings else _shown(action) + (" …" if action.nargs == "+" else "")
-        for action in _arguments(parser)
-    ]
-    return f"```text\n{' '.join([name, *words])}\n```\n"
-
-
-def _shown(action: argparse.Action) -> str:
-    value = action.metavar or ("" if action.nargs == 0 else action.dest.upper())
-    return " ".join(word for word in (*action.option_strings[:1], str(value)) if word)
 
 
 def errors_page() -> str:
