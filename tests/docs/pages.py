@@ -1,7 +1,8 @@
 """The pages that people read, as tests see them: their blocks, headings and links.
 
 A block is what stands between two fences. A `console` block holds commands after `$ `, each followed by its output.
-A block right after the comment `<!-- not run here -->` is shown only: a test elsewhere, or a person, runs it.
+A comment right before a block is its mark: `<!-- not run here -->` for what is shown only, and run by a person or by
+another test; `<!-- wrong on purpose -->` for a spec that lint refuses.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NOT_RUN = "<!-- not run here -->"
+WRONG = "<!-- wrong on purpose -->"
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*) *$")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -27,7 +29,7 @@ class Block:
     line: int
     language: str
     text: str
-    is_run: bool
+    mark: str
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -53,10 +55,10 @@ def blocks(page: Path) -> list[Block]:
     for number, line in enumerate(page.read_text().splitlines(), 1):
         fence = _FENCE.match(line)
         if opened is None and fence:
-            opened = (number, fence["language"], len(fence["indent"]), before == NOT_RUN, list[str]())
+            opened = (number, fence["language"], len(fence["indent"]), before, list[str]())
         elif opened is not None and fence and not fence["language"]:
-            start, language, _, is_shown, lines = opened
-            found.append(Block(page, start, language, "".join(f"{one}\n" for one in lines), not is_shown))
+            start, language, _, mark, lines = opened
+            found.append(Block(page, start, language, "".join(f"{one}\n" for one in lines), mark))
             opened = None
         elif opened is not None:
             opened[4].append(line[opened[2] :] if line[: opened[2]].isspace() else line)
