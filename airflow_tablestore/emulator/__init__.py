@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.emulator.accounts import (
     DEMO_ACCESS_KEY_ID,
@@ -26,12 +28,18 @@ from airflow_tablestore.emulator.accounts import (
     demo_accounts,
 )
 from airflow_tablestore.emulator.clock import Clock
+from airflow_tablestore.emulator.faults import Fault, Faults
+from airflow_tablestore.emulator.traffic import Exchange, RequestLog
 from airflow_tablestore.errors import TablestoreError
 
 if TYPE_CHECKING:
+    from airflow_tablestore.emulator.oss.app import OssApp
     from airflow_tablestore.emulator.server import Server
+    from airflow_tablestore.emulator.tablestore.app import TablestoreApp
 
-__all__ = ["Emulator", "OssAccess", "TablestoreAccess"]
+__all__ = ["Emulator", "Fault", "OssAccess", "TablestoreAccess"]
+
+_STOPPED = "The emulator is not running: call start(), or use it in a with statement."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +74,46 @@ class Emulator:
         self.data_dir, self._port = data_dir, port
         self.clock = Clock()
         self.accounts: Accounts = demo_accounts()
+        self.faults, self.traffic = Faults(), RequestLog()
+        self._started_at: datetime | None = None
         self._servers: tuple[Server, ...] = ()
+        self._apps: tuple[TablestoreApp, OssApp] | None = None
         self._open = contextlib.ExitStack()
 
     def start(self) -> Emulator:
         """Serves; returns once both services accept requests."""
+        from airflow_tablestore.emulator.admin import Admin
+        from airflow_tablestore.emulator.gate import Gate
+        from airflow_tablestore.emulator.oss import asked as oss_asked
         from airflow_tablestore.emulator.oss.app import OssApp
         from airflow_tablestore.emulator.server import Server
-        from airflow_tablestore.emulator.storage import claimed
+        from airflow_tablestore.emulator.storage import announced, claimed
+        from airflow_tablestore.emulator.tablestore import asked as tablestore_asked
         from airflow_tablestore.emulator.tablestore.app import TablestoreApp
 
+        admin = Admin(self)
+        folder, port = self.data_dir, self._port
         with contextlib.ExitStack() as opening:
-            if self.data_dir is not None:
-                opening.enter_context(claimed(self.data_dir))
-            apps = (("Tablestore", TablestoreApp, "tablestore"), ("OSS", OssApp, "oss"))
-            servers = []
-            for offset, (name, make, folder) in enumerate(apps):
-                app = make(self.data_dir and self.data_dir / folder, self.accounts, self.clock)
-                server = Server(app, port=self._port and self._port + offset, name=name)
-                servers.append(opening.enter_context(server))
-            self._servers = tuple(servers)
+            if folder is not None:
+                opening.enter_context(claimed(folder))
+            tables = TablestoreApp(folder and folder / "tablestore", self.accounts, self.clock)
+            gate = Gate(
+                tables, tablestore_asked.asked, needs_body=True, faults=self.faults, log=self.traffic, admin=admin
+            )
+            servers = [opening.enter_context(Server(gate, port=port, name="Tablestore"))]
+            objects = OssApp(folder and folder / "oss", self.accounts, self.clock)
+            gate = Gate(objects, oss_asked.asked, needs_body=False, faults=self.faults, log=self.traffic, admin=admin)
+            servers.append(opening.enter_context(Server(gate, port=port and port + 1, name="OSS")))
+            if folder is not None:
+                opening.enter_context(announced(folder, [server.url for server in servers]))
+            self._servers, self._apps = tuple(servers), (tables, objects)
+            self._started_at = datetime.now(UTC)
             self._open = opening.pop_all()
         return self
 
     def stop(self) -> None:
         """Ends requests and closes the stores; what is not ephemeral stays."""
-        self._servers = ()
+        self._servers, self._apps = (), None
         self._open.close()
 
     def __enter__(self) -> Emulator:
@@ -144,7 +166,65 @@ class Emulator:
         """Everything a program needs to use this emulator, on one line: `tablestore`, `oss`, `env`."""
         return json.dumps({"tablestore": asdict(self.tablestore), "oss": asdict(self.oss), "env": self.environment()})
 
+    # ---- for tests: the log, the clock of data, and starting anew; `faults` is an attribute
+
+    def requests(self, operation: str | None = None) -> list[Exchange]:
+        """The latest requests, oldest first; of one operation when it is named."""
+        return [exchange for exchange in self.traffic.list() if operation in (None, exchange.operation)]
+
+    def now(self) -> datetime:
+        """The time of data, in UTC. Signatures go by the wall clock always."""
+        return datetime.fromtimestamp(self.clock.micros() / 1_000_000, UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Moves the time of data, by which cells get their versions and expire."""
+        self.clock.advance(seconds)
+
+    def reset(self) -> None:
+        """Makes everything as after the first start: no tables, the one empty bucket, no faults, an empty log.
+
+        Data in a data directory is deleted too. The clock of data is the wall clock again.
+        """
+        tables, objects = self._running()
+        self.faults.clear()
+        self.clock.reset()
+        tables.service.store.clear()
+        objects.store.clear()
+        objects.store.create_bucket(DEMO_BUCKET)
+        self.traffic.clear()
+
+    def status(self) -> dict[str, Any]:
+        """What is served and what is stored, for people and programs; no secrets."""
+        tables, objects = self._running()
+        store = tables.service.store
+        instances: dict[str, dict[str, int]] = {}
+        for table in store.tables():
+            instances.setdefault(table.instance, {})[table.name] = store.count(table)
+        return {
+            "pid": os.getpid(),
+            "started": self._started_at and self._started_at.isoformat(timespec="seconds"),
+            "data_dir": self.data_dir and str(self.data_dir),
+            "clock": {"now": self.now().isoformat(), "ahead_seconds": self.clock.ahead_seconds},
+            "tablestore": {
+                "endpoint": self.tablestore.endpoint,
+                "folder": str(store.folder),
+                "rows": instances,
+            },
+            "oss": {
+                "endpoint": self.oss.endpoint,
+                "folder": str(objects.store.root),
+                "buckets": {name: {"objects": n, "bytes": size} for name, n, size in objects.store.sizes()},
+            },
+            "faults": self.faults.list(),
+            "requests": self.traffic.total,
+        }
+
+    def _running(self) -> tuple[TablestoreApp, OssApp]:
+        if self._apps is None:
+            raise TablestoreError(_STOPPED)
+        return self._apps
+
     def _url(self, index: int) -> str:
         if not self._servers:
-            raise TablestoreError("The emulator is not running: call start(), or use it in a with statement.")
+            raise TablestoreError(_STOPPED)
         return self._servers[index].url

@@ -33,6 +33,17 @@ class Clock:
         with self._lock:
             self._ahead_micros += round(seconds * 1_000_000)
 
+    def move_to(self, micros: int) -> None:
+        """Makes the time of data this one (microseconds since 1970); it goes on from there."""
+        with self._lock:
+            self._ahead_micros = micros - self._wall_nanos() // 1000
+
+    @property
+    def ahead_seconds(self) -> float:
+        """How far it is ahead of the wall clock; negative when behind."""
+        with self._lock:
+            return self._ahead_micros / 1_000_000
+
     def reset(self) -> None:
         """Goes back to the wall clock."""
         with self._lock:

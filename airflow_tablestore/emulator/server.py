@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 import time
 from types import TracebackType
@@ -19,6 +20,8 @@ HOST = "127.0.0.1"
 START_SECONDS = 15.0
 DRAIN_SECONDS = 3
 """How long a stopping server waits for answers that are on their way."""
+CONNECTION = "airflow_tablestore.connection"
+"""Where a request's scope holds the `Connection` that it came through."""
 
 
 class App(Protocol):
@@ -27,6 +30,29 @@ class App(Protocol):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Connection:
+    """A client's connection, for those who make it fail."""
+
+    def __init__(self, transport: asyncio.Transport):
+        self._transport = transport
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been ended from here."""
+        return not self._transport.is_closing()
+
+    def end(self) -> None:
+        """Sends what is written so far and ends the connection."""
+        self._transport.close()
+
+    def reset(self) -> None:
+        """Ends the connection with a TCP reset; what was not sent is lost."""
+        held = self._transport.get_extra_info("socket")
+        if held is not None:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
 
 class Server:
@@ -38,6 +64,7 @@ class Server:
     def __init__(self, app: App, *, port: int = 0, name: str = "emulator"):
         self._app, self._wanted_port, self._name = app, port, name
         self._uvicorn: Any = None
+        self._connections: dict[Any, Connection] = {}
         self._thread: threading.Thread | None = None
         self.port = 0
 
@@ -56,7 +83,8 @@ class Server:
             raise
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            self._app,
+            self._connected,
+            http=_protocol(self._connections),
             interface="asgi3",
             lifespan="off",
             ws="none",
@@ -95,6 +123,10 @@ class Server:
     ) -> None:
         self.stop()
 
+    async def _connected(self, scope: Any, receive: Any, send: Any) -> None:
+        connection = self._connections.get(tuple(scope["client"]))
+        await self._app({**scope, CONNECTION: connection}, receive, send)
+
     def _serve(self, listener: socket.socket) -> None:
         with listener:
             asyncio.run(self._uvicorn.serve(sockets=[listener]))
@@ -106,6 +138,23 @@ def _uvicorn() -> Any:
     except ImportError as error:
         raise SpecError("The emulator needs its extra: pip install 'airflow-tablestore[emulator]'") from error
     return uvicorn
+
+
+def _protocol(connections: dict[Any, Connection]) -> type[asyncio.Protocol]:
+    """uvicorn's own protocol, which also tells of each connection under its peer's address."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    class Told(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.peer = transport.get_extra_info("peername")
+            connections[self.peer] = Connection(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            connections.pop(self.peer, None)
+
+    return Told
 
 
 def _listener(port: int, name: str) -> socket.socket:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from airflow_tablestore.errors import SpecError
 
 LOCK_NAME = "emulator.lock"
+ADDRESS_NAME = "emulator.json"
 
 
 @contextlib.contextmanager
@@ -39,3 +41,24 @@ def claimed(data_dir: Path) -> Iterator[Path]:
         yield data_dir
     finally:
         os.close(lock)
+
+
+@contextlib.contextmanager
+def announced(data_dir: Path, urls: Sequence[str]) -> Iterator[None]:
+    """Tells in the directory where its emulator can be reached, for as long as it runs."""
+    note = data_dir / ADDRESS_NAME
+    note.write_text(json.dumps({"pid": os.getpid(), "tablestore": urls[0], "oss": urls[1]}) + "\n")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def address_of(data_dir: Path) -> str | None:
+    """Where the directory's latest emulator said it is, or None; a killed one does not take that back."""
+    try:
+        told = json.loads((data_dir / ADDRESS_NAME).read_text())
+    except (OSError, ValueError):
+        return None
+    url = told.get("tablestore") if isinstance(told, dict) else None
+    return url if isinstance(url, str) else None

@@ -21,6 +21,7 @@ from typing import Any
 
 from airflow_tablestore.emulator.accounts import DEMO_BUCKET, Accounts
 from airflow_tablestore.emulator.clock import Clock
+from airflow_tablestore.emulator.gate import FAULTS_OF, ServiceFaults
 from airflow_tablestore.emulator.oss import buckets, listing, multipart, objects, sign
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.pieces import CHUNK_BYTES, Reading, Spool
@@ -107,6 +108,7 @@ class OssApp:
             address = address_of(scope)
             host = address.host
             address = self._signed(address)
+            _refuse_on_demand(scope.get(FAULTS_OF))
             handler = _accepted(address)
             if not await self._received(address, receive, spool):
                 return  # the caller went away in the middle of its body
@@ -232,6 +234,12 @@ def _is_sub_resource(name: str, value: str) -> bool:
     if name in PLAIN_PARAMETERS or name.startswith("response-") or (name == "versionId" and value == "null"):
         return False
     return name in sign.SUB_RESOURCES or (not value and not name.startswith("x-oss-"))
+
+
+def _refuse_on_demand(faults: ServiceFaults | None) -> None:
+    fault = faults.fault if faults else None
+    if fault is not None:
+        raise Refusal(fault.code, fault.told_message, status=fault.told_status)
 
 
 def _refused(refusal: Refusal, method: str, request_id: str, host: str) -> Answer:

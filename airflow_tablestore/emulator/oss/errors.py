@@ -61,6 +61,11 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
         "Check your key and signing method.",
     ),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed."),
+    # never of this emulator's own accord, only on demand
+    "QpsLimitExceeded": (503, "The requests per second exceed the limit of the account."),
+    "RequestTimeout": (400, "Your socket connection to the server was not read from or written to in time."),
+    "SecurityTokenExpired": (403, "The security token you provided has expired."),
+    "ServiceUnavailable": (503, "Please reduce your request rate."),
 }
 """Status and text by code. Source: the service's error reference; official clients test the codes, people the texts."""
 
@@ -78,9 +83,12 @@ class Refusal(TablestoreError):
         *,
         details: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        status: int | None = None,
     ):
+        """:param status: of a code that is not in `REFUSALS`; `message` is needed then."""
         self.code = code
-        self.status, text = REFUSALS[code]
+        known, text = REFUSALS.get(code, (0, "")) if status else REFUSALS[code]
+        self.status = status or known
         self.message = message or text
         self.details, self.headers = dict(details or {}), dict(headers or {})
         super().__init__(f"{code}: {self.message}")

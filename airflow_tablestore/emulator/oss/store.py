@@ -41,7 +41,7 @@ class Store:
 
     def __init__(self, path: Path | None):
         self._temporary = None if path else Path(tempfile.mkdtemp(prefix="airflow-tablestore-oss-"))
-        root = path or self._temporary or Path()
+        self.root = root = path or self._temporary or Path()
         root.mkdir(parents=True, exist_ok=True)
         is_durable = path is not None
         self.database = Database(root / "oss.sqlite", is_durable=is_durable)
@@ -55,6 +55,22 @@ class Store:
         self.database.close()
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Removes every object, upload and bucket."""
+        with self.database.writing() as connection:
+            long = [row[0] for row in connection.execute("SELECT id FROM pieces WHERE data IS NULL")]
+            for table in ("objects", "extents", "parts", "uploads", "pieces", "buckets"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        self.folder.remove(long)
+
+    def sizes(self) -> list[tuple[str, int, int]]:
+        """Name, number of objects and their bytes, of every bucket."""
+        with self.database.reading() as connection:
+            return connection.execute(
+                "SELECT b.name, count(o.id), coalesce(sum(o.size), 0) FROM buckets b "
+                "LEFT JOIN objects o ON o.bucket = b.name GROUP BY b.name ORDER BY b.name"
+            ).fetchall()
 
     def spool(self) -> Spool:
         """A place for bytes that arrive."""

@@ -17,7 +17,9 @@ from typing import Any
 
 from airflow_tablestore.emulator.accounts import Accounts
 from airflow_tablestore.emulator.clock import Clock
+from airflow_tablestore.emulator.gate import FAULTS_OF, ServiceFaults
 from airflow_tablestore.emulator.tablestore.errors import ServiceError
+from airflow_tablestore.emulator.tablestore.faulty import faulty
 from airflow_tablestore.emulator.tablestore.service import Service
 from airflow_tablestore.emulator.tablestore.storage import ChangeLog
 from airflow_tablestore.emulator.tablestore.validation import Limits, check_instance_name
@@ -67,7 +69,7 @@ class TablestoreApp:
             return
         loop = asyncio.get_running_loop()
         status, told, answer = await loop.run_in_executor(
-            self._threads, self.answer, scope["method"], scope["path"], headers, body
+            self._threads, self.answer, scope["method"], scope["path"], headers, body, scope.get(FAULTS_OF)
         )
         await send(
             {
@@ -81,8 +83,13 @@ class TablestoreApp:
         )
         await send({"type": "http.response.body", "body": answer})
 
-    def answer(self, method: str, uri: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Status, headers and body of the answer to one request; header names are in lower case."""
+    def answer(
+        self, method: str, uri: str, headers: Mapping[str, str], body: bytes, faults: ServiceFaults | None = None
+    ) -> Answer:
+        """Status, headers and body of the answer to one request; header names are in lower case.
+
+        :param faults: what shall go wrong with it on demand, once the caller is known.
+        """
         request_id = str(uuid.uuid4())
         caller: Caller | None = None
         try:
@@ -92,7 +99,8 @@ class TablestoreApp:
                 raise ServiceError("OTSRequestBodyTooLarge", "The size of POST data is too large.")
             caller = verify_request(uri, headers, body, secret_of=self._accounts.secret_of, now=datetime.now(UTC))
             check_instance_name(caller.instance)
-            status, answer = 200, self.service.answer(uri.lstrip("/"), caller.instance, body)
+            perform = self.service.answer if faults is None else faulty(self.service.answer, faults)
+            status, answer = 200, perform(uri.lstrip("/"), caller.instance, body)
         except ServiceError as error:
             status, answer = error.status, _told(error.code, error.message)
         except Rejected as error:

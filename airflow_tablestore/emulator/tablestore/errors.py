@@ -22,14 +22,46 @@ STATUS = {
     "OTSObjectAlreadyExist": 409,
     "OTSRequestBodyTooLarge": 413,
     "OTSInternalServerError": 500,
+    # never of this emulator's own accord, only on demand
+    "OTSNoPermissionAccess": 403,
+    "OTSNotEnoughCapacityUnit": 403,
+    "OTSCapacityUnitExhausted": 403,
+    "OTSTooFrequentReservedThroughputAdjustment": 403,
+    "OTSTableNotReady": 404,
+    "OTSRowOperationConflict": 409,
+    "OTSPartitionUnavailable": 503,
+    "OTSServerBusy": 503,
+    "OTSServerUnavailable": 503,
+    "OTSTimeout": 503,
 }
+
+TEXTS = {
+    "OTSAuthFailed": "The AccessKeyID is disabled.",
+    "OTSCapacityUnitExhausted": "Capacity unit is exhausted.",
+    "OTSConditionCheckFail": "Condition check failed.",
+    "OTSInternalServerError": "Internal server error.",
+    "OTSNoPermissionAccess": "You have no permission to access the requested resource.",
+    "OTSNotEnoughCapacityUnit": "Remaining capacity unit is not enough.",
+    "OTSObjectAlreadyExist": "Requested table already exists.",
+    "OTSObjectNotExist": "Requested table does not exist.",
+    "OTSPartitionUnavailable": "The partition is not available.",
+    "OTSQuotaExhausted": "Number of tables exceeded the quota.",
+    "OTSRowOperationConflict": "Data is being modified by the other request.",
+    "OTSServerBusy": "Server is busy.",
+    "OTSServerUnavailable": "Server is not available.",
+    "OTSTableNotReady": "The table is not ready.",
+    "OTSTimeout": "Operation timeout.",
+    "OTSTooFrequentReservedThroughputAdjustment": "Capacity unit adjustment is too frequent.",
+}
+"""Texts of errors on demand, where no request gives them a subject."""
 
 
 class ServiceError(TablestoreError):
     """An answer that is an error; inside a batch, the result of one row."""
 
-    def __init__(self, code: str, message: str):
-        self.code, self.message, self.status = code, message, STATUS[code]
+    def __init__(self, code: str, message: str, status: int | None = None):
+        """:param status: of a code that is not in `STATUS`."""
+        self.code, self.message, self.status = code, message, status or STATUS[code]
         super().__init__(f"{code}: {message}")
 
 

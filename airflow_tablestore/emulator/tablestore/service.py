@@ -48,9 +48,9 @@ class Service:
     ):
         limits = limits or Limits()
         self.limits = limits
-        self._store = Store(storage_path, changes)
-        tables = Definitions(self._store, clock, limits)
-        writes, reads = Writes(self._store, clock, limits), Reads(self._store, clock, limits)
+        self.store = Store(storage_path, changes)
+        tables = Definitions(self.store, clock, limits)
+        writes, reads = Writes(self.store, clock, limits), Reads(self.store, clock, limits)
         self._operations = {
             "CreateTable": Operation(pb.CreateTableRequest, tables.create),
             "UpdateTable": Operation(pb.UpdateTableRequest, tables.update),
@@ -65,7 +65,7 @@ class Service:
             "BatchGetRow": Operation(pb.BatchGetRowRequest, reads.batch),
             "GetRange": Operation(pb.GetRangeRequest, reads.range),
             "ComputeSplitPointsBySize": Operation(
-                pb.ComputeSplitPointsBySizeRequest, Splits(self._store, limits).compute
+                pb.ComputeSplitPointsBySizeRequest, Splits(self.store, limits).compute
             ),
             "StartLocalTransaction": Operation(pb.StartLocalTransactionRequest, self._start_transaction),
             "CommitTransaction": Operation(pb.CommitTransactionRequest, _unknown_transaction),
@@ -79,7 +79,7 @@ class Service:
 
     def close(self) -> None:
         """Closes the store."""
-        self._store.close()
+        self.store.close()
 
     def answer(self, operation: str, instance: str, body: bytes) -> bytes:
         """The body of a 200 answer.
@@ -107,7 +107,7 @@ class Service:
         return known.run(instance, request).SerializeToString()
 
     def _start_transaction(self, instance: str, request: pb.StartLocalTransactionRequest) -> Message:
-        self._store.table(instance, request.table_name)
+        self.store.table(instance, request.table_name)
         raise invalid("Try to call method using explicit transaction on explicit-transaction-disabled table.")
 
 

@@ -142,6 +142,28 @@ class Store:
                 connection.execute(f"DROP TABLE r{table.id}")
             del self._tables[instance, name]
 
+    def clear(self) -> None:
+        """Deletes every table of every instance."""
+        with self._lock:
+            for instance, name in list(self._tables):
+                self.drop(instance, name)
+
+    def tables(self) -> list[Table]:
+        """Every table, by instance and name."""
+        with self._lock:
+            return sorted(self._tables.values(), key=lambda table: (table.instance, table.name))
+
+    def count(self, table: Table) -> int:
+        """How many rows are stored."""
+        with _gone_is_missing():
+            (count,) = self._reader().execute(f"SELECT count(*) FROM r{table.id}").fetchone()
+        return int(count)
+
+    @property
+    def folder(self) -> Path:
+        """Where the file is."""
+        return self._folder
+
     # ---- rows
 
     @contextlib.contextmanager

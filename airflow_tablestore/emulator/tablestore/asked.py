@@ -1,0 +1,46 @@
+"""What a request to Tablestore is about, told before it is verified: for the log and for faults.
+
+Nothing here refuses anything; what cannot be told stays empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from airflow_tablestore.emulator.faults import TABLESTORE, Asked
+from airflow_tablestore.errors import ProtocolError
+from airflow_tablestore.wire.message import parse
+from airflow_tablestore.wire.proto import table_pb2 as pb
+
+_INSTANCE = b"x-ots-instancename"
+_LONGEST_NAME = 255
+
+
+def asked(scope: Mapping[str, Any], body: bytes) -> Asked:
+    """Operation, instance and tables of a request."""
+    instance = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == _INSTANCE), "")
+    operation = scope["path"].lstrip("/")[:_LONGEST_NAME]
+    return Asked(TABLESTORE, instance[:_LONGEST_NAME], operation, _tables(operation, body))
+
+
+def _tables(operation: str, body: bytes) -> tuple[str, ...]:
+    kind = getattr(pb, f"{operation}Request", None) if operation.isidentifier() else None
+    if kind is None or not issubclass(kind, Message):
+        return ()
+    try:
+        request = parse(kind, body)
+    except ProtocolError:
+        return ()
+    names = kind.DESCRIPTOR.fields_by_name
+    if "tables" in names:
+        found = [table.table_name for table in request.tables]
+    elif "table_meta" in names:
+        found = [request.table_meta.table_name]
+    elif "table_name" in names:
+        found = [request.table_name]
+    else:
+        found = []
+    return tuple(name[:_LONGEST_NAME] for name in found if isinstance(name, str))
