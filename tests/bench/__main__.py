@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import big_table
+from tests.bench import emulator as emulated
 from tests.bench.measure import Ran, python, ratio, run
 from tests.system.services import COMMAND, emulator
 
@@ -46,11 +47,14 @@ def _options() -> argparse.Namespace:
 
 
 def _measurements(sizes: list[int], out: Console) -> Iterator[tuple[str, str, str]]:
+    out.print("The emulator alone ...")
+    yield from emulated.alone(FOLDER)
     for number, rows in enumerate(sorted(sizes)):
         data_dir = FOLDER / f"data-{rows}"
         out.print(f"Making a table of {rows:,} rows ...")
         big_table.make(data_dir, rows)
         with emulator(data_dir, FOLDER / "emulator.log") as services:
+            yield from emulated.full(services, rows)
             if number == 0:
                 yield from _against_the_sdk(services, rows, out)
                 yield from _task_memory(services, rows, out)
