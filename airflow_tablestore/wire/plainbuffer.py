@@ -275,6 +275,17 @@ def decode_value(content: bytes) -> Value:
     return value
 
 
+def decode_sequence(block: bytes) -> SequenceInfo:
+    """The sequence of a block that holds one row, looked up at its end; nothing else is read or verified.
+
+    :raises ProtocolError: the block does not end in a row with a sequence.
+    """
+    place = len(block) - _SEQUENCE.size - 2  # the row's checksum and its tag follow
+    if place < len(HEADER) or block[-2] != TAG_ROW_CHECKSUM:
+        raise ProtocolError("a row with a sequence was expected")
+    return _read_sequence(block, place)[0]
+
+
 def begin(content: bytes) -> int:
     """Where the rows of a block begin.
 
