@@ -183,11 +183,15 @@ class Client:
             )
 
     def _tell(self, error: RetryLater, pause: float, on_retry: OnRetry | None) -> None:
+        """Say it once: to those who listen, else to the log."""
         reason = f"{error} Trying again in {pause:.1f} s."
-        _log.info("%s", reason)
-        for listener in (self._on_retry, on_retry):
-            if listener is not None:
-                listener(reason)
+        listeners = [listener for listener in (self._on_retry, on_retry) if listener is not None]
+        for listener in listeners or [_to_log]:
+            listener(reason)
+
+
+def _to_log(reason: str) -> None:
+    _log.info("%s", reason)
 
 
 def _given_up(error: RetryLater, attempts: int, seconds: float) -> RetryLater:

@@ -74,6 +74,9 @@ class Transport:
             case SSLError() if _is_about_trust(error):
                 message = f"the certificate of {place} is not trusted: {error}. Check the endpoint's host name, and "
                 return Rejected(message + "the machine's root certificates.", operation=operation, code="TLSFailed")
+            case SSLError() if "WRONG_VERSION_NUMBER" in str(error):
+                message = f"what answers at {place} speaks no TLS. Check the port; if it is an emulator, write the "
+                return Rejected(message + "connection's host with http://.", operation=operation, code="TLSFailed")
             case NameResolutionError():
                 message = f"there is no host with the name in {place}. Check the connection's endpoint, and DNS."
                 return RetryLater(message, operation=operation, code=UNREACHABLE)

@@ -243,6 +243,18 @@ def test_a_read_outlives_what_passes(serve, machine, trouble):
     assert all(reason.startswith("ListTable: ") for reason in heard)
 
 
+def test_a_repetition_is_told_once(serve, machine, caplog):
+    caplog.set_level(logging.INFO, "airflow_tablestore")
+    service = serve(failing(503, "OTSServerBusy"), good())
+    heard: list[str] = []
+
+    with Client(endpoint(service.url), surroundings=machine.surroundings(), on_retry=heard.append) as client:
+        client.send(READ)
+
+    assert len(heard) == 1
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("trouble", [reset, cut, damaged, failing(500, "OTSInternalServerError"), raw(502, b"")])
 def test_a_write_with_an_unknown_outcome_is_sent_once(serve, machine, trouble):
     service = serve(trouble, good())
@@ -411,12 +423,18 @@ def test_a_host_that_does_not_exist_is_told_by_name(machine, monkeypatch):
 
 
 @pytest.mark.slow
-def test_plain_http_behind_an_https_address_is_told(serve, machine):
+def test_plain_http_behind_an_https_address_is_told_once(serve, machine):
     service = serve(good())
     url = service.url.replace("http://", "https://")
 
-    with Client(endpoint(url), surroundings=machine.surroundings()) as client, pytest.raises(RetryLater, match=url):
+    with (
+        Client(endpoint(url), surroundings=machine.surroundings()) as client,
+        pytest.raises(Rejected, match=f"{url}.*speaks no TLS.*http://") as refusal,
+    ):
         client.send(READ)
+
+    assert refusal.value.code == "TLSFailed"
+    assert machine.slept == []
 
 
 @pytest.mark.slow
