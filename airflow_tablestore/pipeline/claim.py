@@ -11,11 +11,11 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_tablestore.errors import ProtocolError, Superseded
+from airflow_tablestore.errors import ProtocolError, Superseded, TablestoreError
 from airflow_tablestore.pipeline.layout import PENDING, claim_key, pending_name, uploads_key
 from airflow_tablestore.pipeline.store import Store
 
@@ -94,10 +94,17 @@ class UploadLog:
         with self._lock:
             self.check_rank()
             upload = Upload(key, self._store.initiate(key))
+            try:
+                self._record([*self._uploads, upload])
+            except TablestoreError:
+                self._store.abort(key, upload.upload_id)  # nobody else could: it is on no record
+                raise
             self._uploads.append(upload)
-            body = {"pipeline": self._pipeline, "uploads": [[u.key, u.upload_id] for u in self._uploads]}
-            self._store.put(uploads_key(self._prefix, self._claim, self._split, self._attempt), to_json(body))
         return upload.upload_id
+
+    def _record(self, uploads: list[Upload]) -> None:
+        body = {"pipeline": self._pipeline, "uploads": [[u.key, u.upload_id] for u in uploads]}
+        self._store.put(uploads_key(self._prefix, self._claim, self._split, self._attempt), to_json(body))
 
     def check_rank(self) -> list[Entry]:
         """All entries at the prefix.
@@ -122,15 +129,19 @@ def recorded(store: Store, entry: Entry) -> tuple[str, list[Upload]]:
     return body.get("pipeline", ""), [Upload(key, upload_id) for key, upload_id in body.get("uploads", ())]
 
 
-def abort_recorded(store: Store, pipeline: str, entry: Entry) -> None:
-    """Abort the uploads on a record, if it is this pipeline's."""
+def abort_recorded(store: Store, pipeline: str, entry: Entry, but: Collection[tuple[str, str]] = frozenset()) -> None:
+    """Abort the uploads on a record, if it is this pipeline's.
+
+    :param but: keys and ids of uploads to leave alone.
+    """
     owner, uploads = recorded(store, entry)
     if owner != pipeline:
         if owner:
             log.warning("%s belongs to pipeline '%s' and is left alone", store.uri(entry.key), owner)
         return
     for upload in uploads:
-        store.abort(upload.key, upload.upload_id)
+        if (upload.key, upload.upload_id) not in but:
+            store.abort(upload.key, upload.upload_id)
 
 
 def read_json(store: Store, key: str) -> dict[str, Any]:

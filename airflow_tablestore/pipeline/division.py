@@ -32,7 +32,7 @@ LEAST_SLICE_BYTES = 64 * MIB
 MOST_SLICES = 99
 """Of one split: a slice's number has two digits in an object's name."""
 
-UNSUPPORTED = frozenset({"OTSUnsupportOperation", "OTSParameterInvalid", "OTSNoPermissionAccess", "OTSAuthFailed"})
+UNSUPPORTED = frozenset({"OTSUnsupportOperation", "OTSParameterInvalid", "OTSNoPermissionAccess"})
 
 
 def divide(

@@ -30,12 +30,14 @@ from airflow_tablestore.pipeline.claim import (
     entries,
     highest_fence,
     read_json,
+    recorded,
     split_entries,
     to_json,
 )
 from airflow_tablestore.pipeline.contract import PendingObject
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours
-from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, is_complete, read_manifest, stands
+from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest, stands
+from airflow_tablestore.pipeline.markers import restore_markers, success_of
 from airflow_tablestore.pipeline.store import Store, UploadGone
 from airflow_tablestore.pipeline.target import WriteMode
 
@@ -118,22 +120,6 @@ def publish_objects(store: Store, publication: Publication, before: Before = lam
             publisher.check_rank()
         act(publisher)
     return _known(publisher.final)
-
-
-def restore_markers(store: Store, prefix: str) -> None:
-    """Give the standing export back what a publisher that was outranked while it slept may have removed.
-
-    The manifest comes from the fence of whoever is highest; both markers are written only over objects that stand
-    complete, so this is right at any moment, also while its owner is still at work.
-    """
-    fence = highest_fence(entries(store, prefix))
-    if fence and store.head(prefix + MANIFEST) is None:
-        text = read_json(store, fence[1].key).get("manifest")
-        if text and is_complete(store, Manifest.from_bytes(text.encode(), store.uri(fence[1].key))):
-            store.put_if_absent(prefix + MANIFEST, text.encode())
-    manifest = read_manifest(store, prefix)
-    if manifest and store.head(prefix + SUCCESS) is None and is_complete(store, manifest):
-        store.put(prefix + SUCCESS, _success(manifest))
 
 
 def refuse_foreign_pipeline(manifest: Manifest | None, pipeline: str, place: str) -> None:
@@ -281,7 +267,7 @@ def _write_manifest(p: _Publisher) -> None:
 
 
 def _write_success(p: _Publisher) -> None:
-    _finish_marker(p, SUCCESS, str(p.fence["success_upload"]), _success(_known(p.final)))
+    _finish_marker(p, SUCCESS, str(p.fence["success_upload"]), success_of(_known(p.final)))
 
 
 def _finish_marker(p: _Publisher, name: str, upload_id: str, data: bytes) -> None:
@@ -306,10 +292,26 @@ def _delete_previous(p: _Publisher) -> None:
 
 
 def _clear_pending(p: _Publisher) -> None:
-    """All of this claim and of earlier ones but the own fence: it shows that the claim is taken and published."""
+    """All of this claim and of earlier ones but the own fence: it shows that the claim is taken and published.
+
+    With the record of an upload goes the last chance to abort it; so what outranked attempts have begun is aborted. The
+    record of an attempt above the published one stays: its split is being exported again, for a publication to come.
+    """
     claim, attempt = p.publication.rank
-    own = fence_key(p.publication.prefix, claim, attempt)
-    p.store.delete([entry.key for entry in p.found() if entry.claim <= claim and entry.key != own])
+    published = {(upload.key, upload.upload_id) for upload in p.publication.uploads}
+    found = p.found()
+    records = [(e, recorded(p.store, e)[1]) for e in split_entries(found) if e.claim == claim]
+    attempts: dict[int | None, int] = {}
+    for entry, uploads in records:
+        if any((upload.key, upload.upload_id) in published for upload in uploads):
+            attempts[entry.split] = max(attempts.get(entry.split, 0), entry.attempt or 0)
+    stays = {fence_key(p.publication.prefix, claim, attempt)}
+    for entry, _ in records:
+        if (entry.attempt or 0) > attempts.get(entry.split, 0):
+            stays.add(entry.key)
+        else:
+            abort_recorded(p.store, p.publication.manifest.pipeline, entry, but=published)
+    p.store.delete([entry.key for entry in found if entry.claim <= claim and entry.key not in stays])
 
 
 STEPS: tuple[tuple[str, Callable[[_Publisher], None]], ...] = (
@@ -376,10 +378,6 @@ def _removable(p: _Publisher, foreign: Sequence[str]) -> Iterable[str]:
 def _few(p: _Publisher, keys: Sequence[str]) -> str:
     names = ", ".join(key.removeprefix(p.publication.prefix) for key in keys[:NAMED_IN_LOG])
     return names + (f" and {len(keys) - NAMED_IN_LOG} more" if len(keys) > NAMED_IN_LOG else "")
-
-
-def _success(manifest: Manifest) -> bytes:
-    return to_json({"run": manifest.run, "claim": manifest.claim}) + b"\n"
 
 
 def _known(final: Manifest | None) -> Manifest:

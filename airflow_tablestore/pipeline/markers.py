@@ -1,0 +1,36 @@
+"""The two markers of a finished export: what `_SUCCESS` holds, and how both come back when they were removed in vain.
+
+The publication itself writes them as multipart uploads, see `publish`.
+"""
+
+from __future__ import annotations
+
+from airflow_tablestore.pipeline.claim import entries, highest_fence, read_json, to_json
+from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS
+from airflow_tablestore.pipeline.manifest import Manifest, is_complete
+from airflow_tablestore.pipeline.store import Store
+
+
+def success_of(manifest: Manifest) -> bytes:
+    """What `_SUCCESS` holds: whose success it is."""
+    return to_json({"run": manifest.run, "claim": manifest.claim}) + b"\n"
+
+
+def restore_markers(store: Store, prefix: str) -> None:
+    """Give the standing export back what a publisher that was outranked while it slept may have removed.
+
+    Only the export of whoever is highest, as its fence tells it, and only when all its objects stand complete. Of an
+    earlier one nothing is restored, though it may be whole: its successor may be past removing `_SUCCESS`, and would
+    complete its objects beside one that says all is done.
+    """
+    fence = highest_fence(entries(store, prefix))
+    text = read_json(store, fence[1].key).get("manifest") if fence else None
+    if not fence or not text or not is_complete(store, Manifest.from_bytes(text.encode(), store.uri(fence[1].key))):
+        return
+    if highest_fence(entries(store, prefix)) != fence:  # looking at every object took its time
+        return
+    manifest = store.get(prefix + MANIFEST)
+    if manifest is None:
+        store.put_if_absent(prefix + MANIFEST, text.encode())
+    if manifest in (None, text.encode()) and store.head(prefix + SUCCESS) is None:
+        store.put(prefix + SUCCESS, success_of(Manifest.from_bytes(text.encode(), store.uri(prefix + MANIFEST))))
