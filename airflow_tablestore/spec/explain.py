@@ -49,7 +49,7 @@ def _keys(part: BaseModel, at: Loc) -> Iterator[tuple[Loc, Any]]:
         if isinstance(value, BaseModel) and not isinstance(value, KeyRange):
             yield from _keys(value, loc)
         else:
-            yield loc, value
+            yield loc, "auto" if name == "split" and value == 0 else value
 
 
 def _told(value: object) -> str:
@@ -134,14 +134,15 @@ def _tasks(spec: FullExportSpec) -> str:
 
 def _columns(spec: FullExportSpec) -> str:
     source = spec.source
-    named = f"The output has {len(source.columns)} columns" if source.columns else "The output has all columns"
     types = "; types that the spec does not declare are pinned by the first run"
+    if source.columns:
+        return f"The output has {len(source.columns)} columns{types}."
     unknown = {
         "other": "cells of columns that are not known then go into the JSON column '_other'",
-        "fail": "a row with a column that is not known then is a dirty record",
+        "fail": "a row with a column that is not known then ends the run",
         "drop": "cells of columns that are not known then are left out and counted",
     }[source.unknown_columns]
-    return f"{named}{types}; {unknown}."
+    return f"The output has all columns{types}; {unknown}."
 
 
 def _packing(spec: FullExportSpec) -> str:

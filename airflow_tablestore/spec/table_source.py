@@ -326,7 +326,7 @@ class TableSource(Part):
         default="other",
         description="What happens to cells of columns that the pinned schema does not know: `other` keeps them, "
         "counted, in a JSON "
-        "column `_other`; `fail` makes the row a dirty record; `drop` leaves them out, counted.",
+        "column `_other`; `fail` ends the run; `drop` leaves them out, counted.",
         examples=["fail"],
     )
     range: KeyRange | None = Field(
