@@ -9,14 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_tablestore.errors import (
-    DirtyLimitExceeded,
-    ProtocolError,
-    RetryLater,
-    SpecError,
-    StartOver,
-    Superseded,
-)
+from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, SpecError, StartOver, Superseded
 from airflow_tablestore.pipeline.claim import UploadLog
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
@@ -395,56 +388,6 @@ def test_an_exporter_that_slept_through_its_successor_stops(store):
     with pytest.raises(Superseded, match="attempt 2"):
         sleeper.begin(PREFIX + "k2")
     assert first
-
-
-@pytest.mark.parametrize("older_returns_at", ["set_manifest_aside", "remove_manifest", "complete_uploads"])
-def test_an_older_publisher_puts_no_success_beside_a_publication_on_its_way(store, older_returns_at):
-    publish_objects(store, prepared(store, "r1", b"old"))
-    older, newer = prepared(store, "r2", b"older"), prepared(store, "r3", b"a", b"b", b"c")
-    completions = []
-
-    def older_returns(step: str) -> None:
-        if step == older_returns_at and not completions:
-            with pytest.raises(Superseded):
-                publish_objects(store, older)
-        if step == "complete_uploads":
-            completions.append(step)
-            if len(completions) == 2:
-                raise Crash(step)
-
-    with pytest.raises(Crash):
-        publish_objects(store, newer, older_returns)
-
-    assert markers(store) == set()
-
-
-def test_publication_aborts_uploads_that_an_outranked_attempt_began_late(store):
-    claim = claimed(store, "r1")
-    late = UploadLog(store, PREFIX, PIPELINE, claim, 0, attempt=1)
-    UploadLog(store, PREFIX, PIPELINE, claim, 0, attempt=2).take_over()
-    late.begin(PREFIX + "late")
-    uploads = uploaded(store, "r1", claim, {0: b"a"}, attempt=2)
-    late_again = UploadLog(store, PREFIX, PIPELINE, claim, 1, attempt=1)
-    late_again.begin(PREFIX + "late too")
-
-    publish_objects(store, publication("r1", claim, uploads))
-
-    assert store.pending_uploads() == []
-    assert_published(store, "r1", b"a")
-
-
-def test_an_upload_that_cannot_be_recorded_is_aborted(store, monkeypatch):
-    log = UploadLog(store, PREFIX, PIPELINE, claimed(store, "r1"), 0, attempt=1)
-    monkeypatch.setattr(store, "put", refuse)
-
-    with pytest.raises(RetryLater):
-        log.begin(PREFIX + "k")
-
-    assert store.pending_uploads() == []
-
-
-def refuse(key: str, data: bytes) -> None:
-    raise RetryLater("no", operation="PutObject")
 
 
 def test_uploads_of_another_pipeline_are_left_alone(store):

@@ -1,0 +1,98 @@
+"""Publishers and exporters that are outranked and do not know it yet: what they leave, what they must not touch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_tablestore.errors import RetryLater, Superseded
+from airflow_tablestore.pipeline.claim import UploadLog
+from airflow_tablestore.pipeline.contract import PendingObject
+from airflow_tablestore.pipeline.publish import publish_objects
+from tests.conformance.exports import (
+    PIPELINE,
+    PREFIX,
+    assert_published,
+    claimed,
+    markers,
+    prepared,
+    publication,
+    uploaded,
+)
+from tests.conformance.folder_store import FolderStore
+
+
+class Crash(Exception):
+    """Stands for the end of a process."""
+
+
+class FullStore(FolderStore):
+    """A store that takes no more objects, though uploads can be begun."""
+
+    def put(self, key: str, data: bytes) -> None:
+        raise RetryLater("no", operation="PutObject")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path)
+
+
+@pytest.mark.parametrize("older_returns_at", ["set_manifest_aside", "remove_manifest", "complete_uploads"])
+def test_an_older_publisher_puts_no_success_beside_a_publication_on_its_way(store, older_returns_at):
+    publish_objects(store, prepared(store, "r1", b"old"))
+    older, newer = prepared(store, "r2", b"older"), prepared(store, "r3", b"a", b"b", b"c")
+    completions = []
+
+    def older_returns(step: str) -> None:
+        if step == older_returns_at and not completions:
+            with pytest.raises(Superseded):
+                publish_objects(store, older)
+        if step == "complete_uploads":
+            completions.append(step)
+            if len(completions) == 2:
+                raise Crash(step)
+
+    with pytest.raises(Crash):
+        publish_objects(store, newer, older_returns)
+
+    assert markers(store) == set()
+
+
+def test_publication_aborts_uploads_that_an_outranked_attempt_began_late(store):
+    claim = claimed(store, "r1")
+    late = UploadLog(store, PREFIX, PIPELINE, claim, 0, attempt=1)
+    UploadLog(store, PREFIX, PIPELINE, claim, 0, attempt=2).take_over()
+    late.begin(PREFIX + "late")
+    uploads = uploaded(store, "r1", claim, {0: b"a"}, attempt=2)
+
+    publish_objects(store, publication("r1", claim, uploads))
+
+    assert store.pending_uploads() == []
+    assert_published(store, "r1", b"a")
+
+
+def test_publication_leaves_a_split_alone_that_is_being_exported_again(store):
+    first = prepared(store, "r1", b"a", b"b")
+    claim = first.manifest.claim
+    redone: list[PendingObject] = []
+
+    def exported_again(step: str) -> None:
+        if step == "clear_pending":
+            redone.extend(uploaded(store, "r1", claim, {1: b"b again"}, attempt=2))
+
+    publish_objects(store, first, exported_again)
+    publish_objects(store, publication("r1", claim, (first.uploads[0], *redone), attempt=2))
+
+    assert_published(store, "r1", b"a", b"b again")
+    assert store.pending_uploads() == []
+
+
+def test_an_upload_that_cannot_be_recorded_is_aborted(tmp_path):
+    store = FullStore(tmp_path)
+
+    with pytest.raises(RetryLater):
+        UploadLog(store, PREFIX, PIPELINE, claim=1, split=0, attempt=1).begin(PREFIX + "k")
+
+    assert store.pending_uploads() == []
