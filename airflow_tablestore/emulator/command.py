@@ -16,6 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from airflow_tablestore.emulator import control
+from airflow_tablestore.emulator.storage import default_data_dir
+
 if TYPE_CHECKING:
     from airflow_tablestore.emulator import Emulator
 
@@ -30,6 +33,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     inner = parser.add_subparsers(dest="emulator_command", metavar="COMMAND", required=True)
     add_up_parser(inner)
+    control.add_parsers(inner)
     return parser
 
 
@@ -94,14 +98,9 @@ def greeting(emulator: Emulator) -> str:
         f"  Data        {kept}\n\n"
         "For Airflow and for airflow-tablestore, in another shell:\n\n"
         f"{exports}\n\n"
+        f"See what it does: airflow-tablestore emulator status --url {table.endpoint}\n"
         f"Stop it with Ctrl-C, or: kill {os.getpid()}\n"
     )
-
-
-def default_data_dir() -> Path:
-    """The user's directory for state: `$XDG_STATE_HOME`, or `~/.local/state`."""
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "airflow-tablestore" / "emulator"
 
 
 def _port(text: str) -> int:

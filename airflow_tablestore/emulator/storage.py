@@ -15,6 +15,12 @@ LOCK_NAME = "emulator.lock"
 ADDRESS_NAME = "emulator.json"
 
 
+def default_data_dir() -> Path:
+    """The user's directory for state: `$XDG_STATE_HOME`, or `~/.local/state`."""
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "airflow-tablestore" / "emulator"
+
+
 @contextlib.contextmanager
 def claimed(data_dir: Path) -> Iterator[Path]:
     """Holds the directory for this process; the system lets go of it however the process ends.

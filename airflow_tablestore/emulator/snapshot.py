@@ -1,0 +1,224 @@
+"""Everything that an emulator keeps, in one file: saved from a directory, also while it is in use, and loaded into one.
+
+A gzipped tar of the services' databases, each as of one moment (SQLite's online backup), and of the long pieces of
+objects that the database names. Pieces never change, so links to them are taken before the database and completed after
+it; what was deleted in between makes the copy start over. The two services are not of the same moment, like the real.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_tablestore.emulator.storage import ADDRESS_NAME, LOCK_NAME
+from airflow_tablestore.errors import SpecError
+
+FORMAT = 1
+HEAD_NAME = "snapshot.json"
+TABLES, OBJECTS = "tablestore/tables.sqlite", "oss/oss.sqlite"
+PIECES = "oss/pieces"
+SERVICES = ("tablestore", "oss")
+_MEMBER = re.compile(rf"(?:{re.escape(TABLES)}|{re.escape(OBJECTS)}|{PIECES}/[0-9a-f]{{32}})\Z")
+_ATTEMPTS = 20
+_OWN_NAMES = {LOCK_NAME, ADDRESS_NAME}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a snapshot holds."""
+
+    tables: int
+    objects: int
+    size: int
+    """Bytes of the snapshot's file."""
+
+
+def save(tablestore: Path, oss: Path, file: Path) -> Saved:
+    """Writes what the two folders hold; the file appears when it is whole, in place of an earlier one.
+
+    :raises SpecError: the folders hold no emulator's data, or the file cannot be written.
+    """
+    if not (tablestore / "tables.sqlite").is_file() or not (oss / "oss.sqlite").is_file():
+        raise SpecError(f"{tablestore.parent} holds no emulator's data; name its directory with --data-dir.")
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        # beside the pieces, so that links can be made
+        with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=oss) as made:
+            copy = Path(made)
+            _copy_database(tablestore / "tables.sqlite", copy / TABLES)
+            _copy_objects(oss, copy)
+            with partial.open("wb") as out:
+                os.fchmod(out.fileno(), 0o600)
+                counted = _pack(copy, out)
+                out.flush()
+                os.fsync(out.fileno())
+        partial.replace(file)
+    except OSError as error:
+        raise SpecError(f"The snapshot {file} cannot be written: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return Saved(*counted, file.stat().st_size)
+
+
+def load(file: Path, data_dir: Path, *, replaces: bool = False) -> Saved:
+    """Makes the directory hold what the snapshot holds. No emulator may be using it (claim it first).
+
+    The snapshot is read and checked whole before anything of the directory is touched.
+
+    :param replaces: whether data that is there is given up.
+    :raises SpecError: there is data that would be lost, or the file is no snapshot.
+    """
+    if not replaces and any(entry.name not in _OWN_NAMES for entry in data_dir.iterdir()):
+        raise SpecError(
+            f"{data_dir} holds data already, which loading would delete. "
+            "Choose another --data-dir, save that data first, or give it up with --force."
+        )
+    with tempfile.TemporaryDirectory(prefix=".loading-", dir=data_dir) as made:
+        fresh, old = Path(made) / "new", Path(made) / "old"
+        old.mkdir()
+        counted = _unpack(file, fresh)
+        try:
+            for service in SERVICES:
+                if (data_dir / service).exists():
+                    (data_dir / service).rename(old / service)
+                (fresh / service).rename(data_dir / service)
+        except OSError as error:
+            for service in (entry.name for entry in old.iterdir()):
+                if (data_dir / service).exists():
+                    (data_dir / service).rename(fresh / service)
+                (old / service).rename(data_dir / service)
+            raise SpecError(f"{data_dir} cannot be written: {error.strerror}; it is as it was.") from error
+    return Saved(*counted, file.stat().st_size)
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(source) as reading, contextlib.closing(sqlite3.connect(target)) as writing:
+        reading.backup(writing)
+        writing.execute("PRAGMA journal_mode = DELETE")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise SpecError(f"{path.name} cannot be read: {error}.") from error
+
+
+def _copy_objects(oss: Path, copy: Path) -> None:
+    pieces = copy / PIECES
+    for _ in range(_ATTEMPTS):
+        shutil.rmtree(pieces, ignore_errors=True)
+        (copy / OBJECTS).unlink(missing_ok=True)
+        pieces.mkdir(parents=True)
+        for entry in os.scandir(oss / "pieces"):
+            _take(Path(entry.path), pieces / entry.name)
+        _copy_database(oss / "oss.sqlite", copy / OBJECTS)
+        named = _named_pieces(copy / OBJECTS)
+        if all((pieces / name).exists() or _take(oss / "pieces" / name, pieces / name) for name in named):
+            for entry in os.scandir(pieces):
+                if entry.name not in named:
+                    os.unlink(entry.path)
+            return
+        time.sleep(0.05)
+    raise SpecError("Objects come and go too fast to be copied; try again when less is written.")
+
+
+def _take(piece: Path, target: Path) -> bool:
+    """Whether the piece was still there to be taken."""
+    try:
+        os.link(piece, target)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a file system without links
+        try:
+            shutil.copyfile(piece, target)
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def _named_pieces(database: Path) -> set[str]:
+    with _opened(database) as connection:
+        return {row[0] for row in connection.execute("SELECT id FROM pieces WHERE data IS NULL")}
+
+
+def _pack(copy: Path, out: object) -> tuple[int, int]:
+    counted = _counted(copy)
+    (copy / HEAD_NAME).write_text(json.dumps({"format": FORMAT, "tables": counted[0], "objects": counted[1]}) + "\n")
+    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:  # type: ignore[call-overload]
+        for name in (HEAD_NAME, TABLES, OBJECTS):
+            archive.add(copy / name, name)
+        for piece in sorted(os.listdir(copy / PIECES)):
+            archive.add(copy / PIECES / piece, f"{PIECES}/{piece}")
+    return counted
+
+
+def _counted(folder: Path) -> tuple[int, int]:
+    with _opened(folder / TABLES) as connection:
+        (tables,) = connection.execute("SELECT count(*) FROM tables").fetchone()
+    with _opened(folder / OBJECTS) as connection:
+        (objects,) = connection.execute("SELECT count(*) FROM objects").fetchone()
+    return int(tables), int(objects)
+
+
+def _unpack(file: Path, fresh: Path) -> tuple[int, int]:
+    try:
+        with tarfile.open(file, "r:gz") as archive:
+            first = archive.next()
+            if first is None or first.name != HEAD_NAME or not first.isfile():
+                raise _no_snapshot(file)
+            _check_head(file, archive, first)
+            (fresh / PIECES).mkdir(parents=True)
+            for service in SERVICES:
+                (fresh / service).mkdir(exist_ok=True)
+            for member in archive:
+                if member.name != HEAD_NAME:
+                    _extract(file, archive, member, fresh)
+    except FileNotFoundError as error:
+        raise SpecError(f"There is no file {file}.") from error
+    except (OSError, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise SpecError(f"The snapshot {file} cannot be read: {error}.") from error
+    if not (fresh / TABLES).is_file() or not (fresh / OBJECTS).is_file():
+        raise _no_snapshot(file)
+    for name in (TABLES, OBJECTS):
+        with _opened(fresh / name) as connection:
+            if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise SpecError(f"The snapshot {file} is damaged: {name} does not pass SQLite's check.")
+    missing = [name for name in _named_pieces(fresh / OBJECTS) if not (fresh / PIECES / name).is_file()]
+    if missing:
+        raise SpecError(f"The snapshot {file} is damaged: {len(missing)} pieces of objects are missing.")
+    return _counted(fresh)
+
+
+def _check_head(file: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    content = archive.extractfile(member)
+    told = json.loads(content.read(65536)) if content is not None else None
+    if not isinstance(told, dict) or "format" not in told:
+        raise _no_snapshot(file)
+    if told["format"] != FORMAT:
+        raise SpecError(f"The snapshot {file} was saved by another version of airflow-tablestore.")
+
+
+def _extract(file: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, fresh: Path) -> None:
+    content = archive.extractfile(member) if member.isfile() and _MEMBER.match(member.name) else None
+    if content is None:
+        raise SpecError(f"The snapshot {file} holds {member.name!r}, which no snapshot has; nothing was loaded.")
+    with (fresh / member.name).open("xb") as out:
+        shutil.copyfileobj(content, out)
+
+
+def _no_snapshot(file: Path) -> SpecError:
+    return SpecError(f"{file} is no snapshot of an emulator.")
