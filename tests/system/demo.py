@@ -198,7 +198,7 @@ def _seconds(run: dict[str, Any]) -> float:
 
 def _closing_table(outcomes: list[Outcome], rows: int) -> Table:
     title = f"{sample.TABLE}: {rows:,} rows, exported by Airflow and compared row by row"
-    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=0, show_edge=False)
     for heading in ("pipeline", "rows", "bytes", "objects", "seconds", "rows/s", "equal", "files"):
         table.add_column(heading, justify="left" if heading in ("pipeline", "files") else "right", no_wrap=True)
     for o in outcomes:
