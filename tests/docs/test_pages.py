@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_tablestore.spec.load import read
-from tests.docs.pages import ROOT, WRONG, all_pages, anchors, blocks, links
+from tests.docs.pages import ROOT, WRONG, all_pages, anchors, blocks, links, prose
 
 PAGES = all_pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -49,3 +51,25 @@ def test_python_on_a_page_compiles(block):
 def test_there_are_specs_and_code_to_check():
     assert SPECS
     assert CODE
+
+
+def known_keys() -> set[str]:
+    """Every key of a spec with its path, from the reference page."""
+    found, section = set(), ""
+    for line in (ROOT / "docs/reference/spec.md").read_text().splitlines():
+        if line.startswith("#"):
+            section = line.lstrip("# ").split(":")[0]
+        elif key := re.match(r"\| `(\w+)` \|", line):
+            found.add(f"{section}.{key[1]}")
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_key_that_a_page_names_exists(page):
+    named = {
+        (line, key)
+        for line, text in prose(page)
+        for key in re.findall(r"`((?:source|sink|limits|retry|airflow)(?:\.[a-z_]+)+)(?=[`:])", text)
+    }
+
+    assert [f"{page.name}:{line}: {key}" for line, key in sorted(named) if key not in known_keys()] == []
