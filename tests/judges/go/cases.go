@@ -48,6 +48,20 @@ func tableCases() {
 		_, err := t.describe()
 		refused(err, noTable)
 	})
+	add("UpdateTable", "a stream is turned on and off", func(t *table) {
+		t.make(strings_(), 1)
+		set := func(spec *ots.StreamSpecification) *ots.StreamDetails {
+			told, err := t.client.UpdateTable(&ots.UpdateTableRequest{TableName: t.name, StreamSpec: spec})
+			check(err)
+			return told.StreamDetails
+		}
+		on := set(&ots.StreamSpecification{EnableStream: true, ExpirationTime: 24})
+		equal([]any{on.EnableStream, on.ExpirationTime, on.LastEnableTime > 0}, []any{true, int32(24), true})
+		told, err := t.describe()
+		check(err)
+		equal(*told.StreamDetails.StreamId, *on.StreamId)
+		equal(set(&ots.StreamSpecification{EnableStream: false}).EnableStream, false)
+	})
 	add("UpdateTable", "options change", func(t *table) {
 		t.make(strings_(), 1)
 		_, err := t.client.UpdateTable(&ots.UpdateTableRequest{TableName: t.name, TableOption: ots.NewTableOption(2*day, 5)})

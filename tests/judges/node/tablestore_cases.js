@@ -153,6 +153,16 @@ add('CreateTable', 'a key column is not named twice', async (t) => {
 
 add('DescribeTable', 'a table that is not there is refused', (t) => refusedWith(NO_TABLE, () => t.describe()));
 
+add('UpdateTable', 'a stream is turned on and off', async (t) => {
+  await t.make();
+  const tableOptions = { timeToLive: -1, maxVersions: 1 }; // the client does not do without
+  const set = (streamSpecification) => t.client.updateTable({ tableName: t.name, tableOptions, streamSpecification });
+  await set({ enableStream: true, expirationTime: 24 });
+  const { streamDetails } = await t.describe();
+  equal([streamDetails.enableStream, streamDetails.expirationTime], [true, 24]);
+  equal((await set({ enableStream: false })).streamDetails.enableStream, false);
+});
+
 add('UpdateTable', 'options change', async (t) => {
   await t.make();
   await t.client.updateTable({ tableName: t.name, tableOptions: { timeToLive: 2 * DAY, maxVersions: 5 } });
@@ -371,6 +381,24 @@ add('BatchWriteRow', 'each row has its own result', async (t) => {
   equal(await t.keys(ots.INF_MIN, ots.INF_MAX), [['changed', 'new', 'there'], null]);
 });
 
+add('BatchWriteRow', 'a generated key is returned', async (t) => {
+  await t.make({ keys: [{ name: 'pk', type: 'STRING' }, { name: 'id', type: 'INTEGER', option: 'AUTO_INCREMENT' }] });
+  const item = putItem([{ pk: 'a' }, { id: ots.PK_AUTO_INCR }], [{ n: '1' }]);
+  const answer = await t.write({ ...item, returnContent: { returnType: ots.ReturnType.Primarykey } });
+  const [made] = answer.tables.map(({ primaryKey }) => primaryKey.map(({ name, value }) => ({ [name]: value })));
+  equal(await t.columns(made), [['n', '1']]);
+});
+
+add('BatchWriteRow', 'an incremented value is returned', async (t) => {
+  await t.make();
+  await t.put('k', [{ n: long(40) }]);
+  const returned = { returnContent: { returnColumns: ['n'], returnType: ots.ReturnType.AfterModify } };
+  const changes = { attributeColumns: [{ INCREMENT: [{ n: long(2) }] }] };
+  const item = { type: 'UPDATE', condition: only(IGNORE), primaryKey: key('k'), ...changes, ...returned };
+  const answer = await t.write(item);
+  equal(cellsOf(answer.tables[0].attributes), [['n', '42n']]);
+});
+
 add('BatchWriteRow', 'a batch of nothing is refused', async (t) => {
   await t.make();
   const named = [400, 'OTSParameterInvalid', `No operation is specified for table: '${t.name}'.`];
@@ -463,6 +491,15 @@ add('GetRange', 'an answer holds at most four megabytes', async (t) => {
   await t.make({ keys: [{ name: 'pk', type: 'INTEGER' }] });
   for (const n of range(0, 5)) await t.put(long(n), [{ c: 'x'.repeat(1024 * 1024) }]);
   equal(await t.keys(ots.INF_MIN, ots.INF_MAX), [texts(0, 1, 2), '3n']);
+});
+
+add('GetRange', 'a row wider than an answer comes in parts', async (t) => {
+  await t.make();
+  const size = 2 * 1024 * 1024 - 100;
+  for (const name of ['a', 'b', 'c']) await t.update('wide', [{ PUT: [{ [name]: Buffer.alloc(size) }] }]);
+  const first = await t.range(ots.INF_MIN, ots.INF_MAX);
+  equal(first.rows.map((row) => row.attributes.length < 3), [true]);
+  equal([keyOf(first.nextStartPrimaryKey), first.nextToken.length > 0], [[['pk', 'wide']], true]);
 });
 
 add('GetRange', 'a limit of none is refused', async (t) => {

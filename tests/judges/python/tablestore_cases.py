@@ -336,6 +336,15 @@ def _(t: Table) -> None:
     equal(t.range(ots.INF_MIN, ots.INF_MAX), (None, ["changed", "new", "there"]))
 
 
+@case("BatchWriteRow", "a generated key is returned")
+def _(t: Table) -> None:
+    t.make(("pk", "STRING"), ("id", "INTEGER", ots.PK_AUTO_INCR))
+    new = [("pk", "a"), ("id", ots.PK_AUTO_INCR)]
+    answer = t.write(ots.PutRowItem(ots.Row(new, [("n", 1)]), IGNORE, ots.ReturnType.RT_PK))
+    [made] = answer.table_of_put[t.name]
+    equal(t.columns(made.row.primary_key), [("n", 1)])
+
+
 @case("BatchWriteRow", "a batch of nothing is refused")
 def _(t: Table) -> None:
     t.make()
@@ -438,6 +447,22 @@ def _(t: Table) -> None:
     for n in range(5):
         t.put(n, ("c", bytearray(1024 * 1024)))
     equal(t.range(ots.INF_MIN, ots.INF_MAX), (key(3), [0, 1, 2]))
+
+
+@case("GetRange", "a row wider than an answer comes in parts")
+def _(t: Table) -> None:
+    t.make()
+    for name in "abc":
+        t.update("wide", {"PUT": [(name, bytearray(2 * 1024 * 1024 - 100))]})
+    following, token, cells, answers = key(ots.INF_MIN), None, [], 0
+    while following:
+        _, following, rows, token = t.client.get_range(
+            t.name, FORWARD, following, key(ots.INF_MAX), max_version=1, token=token or None
+        )
+        cells += [(row.primary_key, name, len(value)) for row in rows for name, value, _ in row.attribute_columns]
+        answers += 1
+    equal(cells, [(key("wide"), name, 2 * 1024 * 1024 - 100) for name in "abc"])
+    equal(answers > 1, True)
 
 
 @case("GetRange", "a limit of none is refused")
