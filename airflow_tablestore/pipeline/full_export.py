@@ -113,11 +113,12 @@ def publish(
 ) -> Report:
     """Make all objects visible at once. See `publish.publish_objects` for what it raises.
 
-    :param reports: one for every split of the plan.
+    :param reports: one for every split of the plan; those that an earlier plan of the run has left are passed over.
     """
     from airflow_tablestore.pipeline.publish import Publication, publish_objects
 
     began = time.monotonic()
+    reports = _of_plan(head, reports)
     publication = Publication(
         prefix=export.target.prefix,
         attempt=attempt,
@@ -236,7 +237,7 @@ def _export(
     jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop)
     receipts = side_by_side((job.carry for job in jobs), _threads(export.limits), stop)
     done = list(zip(jobs, receipts, strict=True))
-    return tuple(_report(split.number, done, time.monotonic() - began) for split in splits)
+    return tuple(_report(head.claim, split.number, done, time.monotonic() - began) for split in splits)
 
 
 def _jobs(
@@ -281,9 +282,10 @@ def _counts(source: Any) -> tuple[int, int]:
     return source.dirty, source.others
 
 
-def _report(split: int, done: Sequence[tuple[_Job, Receipt]], seconds: float) -> SplitReport:
+def _report(claim: int, split: int, done: Sequence[tuple[_Job, Receipt]], seconds: float) -> SplitReport:
     own = [(job, receipt) for job, receipt in done if job.split == split]
     return SplitReport(
+        claim=claim,
         split=split,
         objects=tuple(upload for _, receipt in own for upload in receipt.objects),
         rows=sum(receipt.rows for _, receipt in own),
@@ -304,10 +306,22 @@ def _threads(limits: Limits) -> int:
     return max(1, min(limits.threads, (limits.memory_mb - MEMORY_BASE_MB) // MEMORY_PER_THREAD_MB))
 
 
+def _of_plan(head: PlanHead, reports: Sequence[SplitReport]) -> list[SplitReport]:
+    """This plan's reports, in the order of its splits.
+
+    Airflow keeps what a mapped task has returned when a plan that was made anew maps fewer of them.
+    :raises StartOver: some are missing.
+    """
+    own = {report.split: report for report in reports if report.claim == head.claim}
+    missing = [str(number) for number in range(head.splits) if number not in own]
+    if missing:
+        few = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
+        raise StartOver(f"Not exported since the latest plan: split {few} of {head.splits}.", task="export")
+    return [own[number] for number in range(head.splits)]
+
+
 def _manifest(export: FullExport, head: PlanHead, reports: Sequence[SplitReport]) -> Manifest:
     """The manifest of this run's objects alone."""
-    if sorted(report.split for report in reports) != list(range(head.splits)):
-        raise StartOver(f"{len(reports)} of {head.splits} splits are reported.", task="export")
     return Manifest(
         pipeline=export.pipeline,
         run=head.run,

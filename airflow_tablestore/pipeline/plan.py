@@ -89,8 +89,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """What one task uploaded and counted."""
+    """What one task uploaded and counted. `claim` is that of the plan which made the split.
 
+    A split of another plan has other bounds: published beside those of this plan, rows would be lost or doubled.
+    """
+
+    claim: int
     split: int
     objects: tuple[PendingObject, ...]
     rows: int
@@ -101,6 +105,7 @@ class SplitReport:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "claim": self.claim,
             "split": self.split,
             "objects": [
                 {"key": o.key, "upload_id": o.upload_id, "rows": o.rows, "bytes": o.bytes, "crc64": str(o.crc64)}
@@ -119,6 +124,7 @@ class SplitReport:
             PendingObject(o["key"], o["upload_id"], o["rows"], o["bytes"], int(o["crc64"])) for o in data["objects"]
         )
         return cls(
+            data["claim"],
             data["split"],
             objects,
             data["rows"],
