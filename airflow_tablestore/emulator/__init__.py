@@ -29,15 +29,18 @@ from airflow_tablestore.emulator.accounts import (
 )
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.faults import Fault, Faults
+from airflow_tablestore.emulator.local_cloud import LocalCloud
 from airflow_tablestore.emulator.traffic import Exchange, RequestLog
 from airflow_tablestore.errors import TablestoreError
 
 if TYPE_CHECKING:
     from airflow_tablestore.emulator.oss.app import OssApp
+    from airflow_tablestore.emulator.oss.store import Store as ObjectStore
     from airflow_tablestore.emulator.server import Server
     from airflow_tablestore.emulator.tablestore.app import TablestoreApp
+    from airflow_tablestore.emulator.tablestore.service import Service
 
-__all__ = ["Emulator", "Fault", "OssAccess", "TablestoreAccess"]
+__all__ = ["Emulator", "Fault", "LocalCloud", "OssAccess", "TablestoreAccess"]
 
 _STOPPED = "The emulator is not running: call start(), or use it in a with statement."
 
@@ -218,6 +221,14 @@ class Emulator:
             "faults": self.faults.list(),
             "requests": self.traffic.total,
         }
+
+    def tablestore_service(self) -> Service:
+        """The operations themselves, beside the network and its faults."""
+        return self._running()[0].service
+
+    def objects_store(self) -> ObjectStore:
+        """The objects themselves, beside the network and its faults."""
+        return self._running()[1].store
 
     def _running(self) -> tuple[TablestoreApp, OssApp]:
         if self._apps is None:

@@ -72,6 +72,29 @@ class Store:
                 "LEFT JOIN objects o ON o.bucket = b.name GROUP BY b.name ORDER BY b.name"
             ).fetchall()
 
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        """The keys of a bucket that begin with the prefix, in the order of their bytes."""
+        with self.database.reading() as connection:
+            bucket_of(connection, bucket)
+            rows = connection.execute(
+                "SELECT key FROM objects WHERE bucket = ? AND substr(key, 1, ?) = ? ORDER BY key",
+                (bucket, len(prefix), prefix),
+            )
+            return [row[0] for row in rows]
+
+    def put_bytes(self, bucket: str, key: str, body: bytes) -> StoredObject:
+        """Stores a whole object that is in memory."""
+        spool = self.spool()
+        try:
+            spool.write(body)
+            piece = spool.piece()
+            content = Content(NORMAL, piece.md5.upper(), [piece], piece.crc)
+            stored = self.put(bucket, key, content, {}, is_new_only=False)
+            spool.adopted()
+        finally:
+            spool.discard()
+        return stored
+
     def spool(self) -> Spool:
         """A place for bytes that arrive."""
         return Spool(self.folder)
