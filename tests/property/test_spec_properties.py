@@ -28,17 +28,24 @@ values = st.recursive(
 )
 documents = st.dictionaries(st.sampled_from(WORDS), values, max_size=6).map(lambda data: {"kind": "full_export"} | data)
 
+
+def has_no_jinja(text):
+    return not any(mark in text for mark in ("{{", "{%", "{#"))
+
+
 points = (
     st.integers(-(2**63), 2**63 - 1)
-    | st.text(max_size=5)
+    | st.text(max_size=5).filter(has_no_jinja)
     | st.binary(max_size=5).map(lambda raw: {"binary": base64.b64encode(raw).decode()})
 )
-names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=6)
+names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=6).filter(has_no_jinja)
 columns = st.lists(
     names
     | st.builds(lambda name, to: {"name": name, "as": to}, names, names)
     | st.builds(
-        lambda value, to: {"value": value, "as": to}, st.integers(-(2**63), 2**63 - 1) | st.text(max_size=4), names
+        lambda value, to: {"value": value, "as": to},
+        st.integers(-(2**63), 2**63 - 1) | st.text(max_size=4).filter(has_no_jinja),
+        names,
     ),
     max_size=4,
     unique_by=lambda c: c if isinstance(c, str) else c["as"],
