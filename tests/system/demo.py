@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.system import compare, sample
-from tests.system.services import emulator
+from tests.system.services import emulator, stop_on_signals
 from tests.system.stack import Stack, StackBroke
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +69,7 @@ class Outcome:
 def main() -> int:
     options = _options()
     out = Console(highlight=False)
+    stop_on_signals()
     began = time.monotonic()
     if FOLDER.exists():
         shutil.rmtree(FOLDER)
@@ -79,6 +80,9 @@ def main() -> int:
     except (StackBroke, RuntimeError) as broke:
         out.print(f"[red]{broke}[/red]")
         return 1
+    except KeyboardInterrupt:
+        out.print("Stopped; nothing is left running.")
+        return 130
     out.print(_closing_table(outcomes, options.rows))
     out.print(f"Everything took {time.monotonic() - began:.0f} s. Files: .demo/published/, logs: .demo/airflow/logs/")
     failed = [o for o in outcomes if o.problem]

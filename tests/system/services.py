@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ from typing import Any
 
 COMMAND = (str(Path(sys.executable).parent / "airflow-tablestore"),)
 """What users type, from the environment that runs this."""
+
+
+def stop_on_signals() -> None:
+    """Ctrl-C and SIGTERM both end what runs in order; a shell that starts jobs in the background ignores the former."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ What you do here is kept in `.up/` (tables, objects, runs) and is there again at
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.system import sample
-from tests.system.services import emulator
+from tests.system.services import emulator, stop_on_signals
 from tests.system.stack import COMPONENTS, Stack, StackBroke
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +23,7 @@ ROWS = 20_000
 def main() -> int:
     out = Console(highlight=False)
     FOLDER.mkdir(exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    stop_on_signals()
     try:
         with emulator(FOLDER / "emulator", FOLDER / "emulator.log") as services:
             _load_once(services["tablestore"], out)
