@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_tablestore.consumer.table import KeyRange, Sender
+from airflow_tablestore.consumer.table import KeyRange, Sender, pages
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Column, Schema
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.wire.plainbuffer import decode_rows
-from airflow_tablestore.wire.row import ColumnType, type_of
-from airflow_tablestore.wire.table import RangeRead, TableDescription, get_range
+from airflow_tablestore.wire.row import ColumnType, PrimaryKey, type_of
+from airflow_tablestore.wire.table import RangeRead, TableDescription
 
 SAMPLED_PLACES, SAMPLED_ROWS = 8, 200
 """Eight short requests: enough to meet columns that only some kinds of rows have, too few to be felt."""
@@ -94,16 +94,24 @@ def pin_schema(
 
 
 def read_sample(sender: Sender, table: str, ranges: Sequence[KeyRange]) -> Sample:
-    """The first rows of some of the ranges, evenly chosen, with all their columns: one request each."""
+    """The first rows of some of the ranges, evenly chosen, with all their columns: one request each.
+
+    A row wider than a page takes one for each of its pages.
+    """
     step = max(1, -(-len(ranges) // SAMPLED_PLACES))
     rows, types = 0, dict[str, Counter[ColumnType]]()
     for span in ranges[::step]:
         read = RangeRead(table, span.begin, span.end, span.is_backward, limit=SAMPLED_ROWS)
-        for row in decode_rows(sender.send(get_range(read)).rows):
-            rows += 1
-            for cell in row.cells:
+        unfinished: PrimaryKey | None = None
+        for page in pages(sender, read):
+            found = decode_rows(page.rows)
+            rows += len(found) if unfinished is None else 0
+            for cell in (cell for row in found if unfinished in (None, row.key) for cell in row.cells):
                 if cell.value is not None:
                     types.setdefault(cell.name, Counter())[type_of(cell.value)] += 1
+            if not page.next_token or unfinished not in (None, page.next_key):
+                break
+            unfinished = page.next_key
     return Sample(rows, types)
 
 

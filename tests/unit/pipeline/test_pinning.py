@@ -49,6 +49,15 @@ def test_samples_come_from_several_places():
     assert len(table.asked) <= SAMPLED_PLACES
 
 
+def test_all_columns_of_a_row_wider_than_a_page_are_seen():
+    table = MemoryTable([row(key(1), a=1, b="x", c=1.5, d=True, e=2)], cells_in_page=2)
+
+    pinned = pin(table)
+
+    assert list(named(pinned.schema)) == ["id", "a", "b", "c", "d", "e"]
+    assert pinned.sampled_rows == 1
+
+
 def test_the_majority_wins_and_the_author_hears_of_it():
     table = MemoryTable([row(key(1), a=1), row(key(2), a="x"), row(key(3), a="y")])
 
