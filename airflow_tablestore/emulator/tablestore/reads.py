@@ -30,6 +30,7 @@ from airflow_tablestore.emulator.tablestore.cells import (
 from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
 from airflow_tablestore.emulator.tablestore.filters import Filter, Page, RowValues, read_filter
 from airflow_tablestore.emulator.tablestore.keys import check_key, match_key, sort_key
+from airflow_tablestore.emulator.tablestore.matrix import matrix
 from airflow_tablestore.emulator.tablestore.rows import MAX_TIMESTAMP, alive, latest
 from airflow_tablestore.emulator.tablestore.storage import Store
 from airflow_tablestore.emulator.tablestore.table import Table
@@ -151,8 +152,48 @@ class Reads:
         """The rows between two keys, as many as one answer holds, and where to go on.
 
         Rows that the filter or the columns leave out count among the 5000 that one request looks at, so an answer
-        may be empty and still have more behind it.
+        may be empty and still have more behind it. A matrix holds one version and no times: where more is asked for,
+        or where a row comes in parts, plain rows are sent, and the answer says so.
         """
+        page, table = self._range(instance, request, splits_rows=True)
+        answer = pb.GetRangeResponse(
+            next_start_primary_key=None if page.next_key is None else key_block(page.next_key),
+            next_token=page.token or None,
+        )
+        is_matrix = request.data_block_type_hint == pb.DBT_SIMPLE_ROW_MATRIX and request.max_versions == 1
+        if is_matrix and not page.token and not request.token:
+            has_entire_key = request.return_entire_primary_keys or not request.HasField("return_entire_primary_keys")
+            answer.rows = page.matrix(table, request.columns_to_get, has_entire_key=has_entire_key)
+            answer.data_block_type = pb.DBT_SIMPLE_ROW_MATRIX
+        else:
+            answer.rows = page.block()
+        answer.consumed.CopyFrom(_consumed(page.size))
+        return answer
+
+    def export(self, instance: str, request: pb.BulkExportRequest) -> pb.BulkExportResponse:
+        """The rows from one key to a later one, latest versions only, as a matrix unless plain rows are asked for.
+
+        There is no token, so a row that is wider than an answer is sent whole.
+        """
+        asked = pb.GetRangeRequest(
+            table_name=request.table_name,
+            direction=pb.FORWARD,
+            columns_to_get=request.columns_to_get,
+            max_versions=1,
+            inclusive_start_primary_key=request.inclusive_start_primary_key,
+            exclusive_end_primary_key=request.exclusive_end_primary_key,
+            filter=request.filter or None,
+        )
+        page, table = self._range(instance, asked, splits_rows=False)
+        is_matrix = request.data_block_type_hint == pb.DBT_SIMPLE_ROW_MATRIX
+        return pb.BulkExportResponse(
+            consumed=_consumed(page.size),
+            rows=page.matrix(table, request.columns_to_get, has_entire_key=True) if is_matrix else page.block(),
+            next_start_primary_key=None if page.next_key is None else key_block(page.next_key),
+            data_block_type=request.data_block_type_hint,
+        )
+
+    def _range(self, instance: str, request: pb.GetRangeRequest, *, splits_rows: bool) -> tuple[RangePage, Table]:
         check_no_transaction(request.transaction_id)
         check_table_name(request.table_name)
         if request.HasField("limit") and request.limit <= 0:
@@ -174,10 +215,10 @@ class Reads:
         limit = min(request.limit or self._limits.rows_in_range, self._limits.rows_in_range)
         with closing(self._store.rows(table, low, high, is_backward=is_backward)) as rows:
             if view.is_whole and table.holds_answers and not request.token:
-                page = self._whole(rows, limit)
+                page = self._whole(rows, limit, splits_rows)
             else:
-                page = self._selected(table, rows, view, limit, (start.key, request.token))
-        return page.answer()
+                page = self._selected(table, rows, view, limit, (start.key, request.token), splits_rows)
+        return page, table
 
     def _view(
         self, request: pb.GetRowRequest | pb.GetRangeRequest | pb.TableInBatchGetRowRequest, missing: str
@@ -213,14 +254,14 @@ class Reads:
         block = HEADER + encode_row(section, cells)
         return block, _token(rest), _consumed(len(block))
 
-    def _whole(self, rows: Iterator[bytes], limit: int) -> RangePage:
+    def _whole(self, rows: Iterator[bytes], limit: int, splits_rows: bool) -> RangePage:
         out: list[bytes] = []
         size, most = 0, self._limits.range_bytes
         for row in rows:
             size += len(row)
             if len(out) == limit or (size > most and out):
                 return RangePage(out, stored_key(row), b"")
-            if size > most:
+            if size > most and splits_rows:
                 section = stored_key(row)
                 cells, rest = _fitting(stored_cells(row, len(section.wire)), most)
                 if rest:
@@ -228,7 +269,9 @@ class Reads:
             out.append(row)
         return RangePage(out, None, b"")
 
-    def _selected(self, table: Table, rows: Iterator[bytes], view: View, limit: int, resume: Resume) -> RangePage:
+    def _selected(
+        self, table: Table, rows: Iterator[bytes], view: View, limit: int, resume: Resume, splits_rows: bool
+    ) -> RangePage:
         out: list[bytes] = []
         size, most, seen = 0, self._limits.range_bytes, 0
         now = self._clock.millis()
@@ -246,7 +289,7 @@ class Reads:
             size += len(encoded)
             if size > most and out:
                 return RangePage(out, section, b"")
-            if size > most:
+            if size > most and splits_rows:
                 fitting, rest = _fitting(cells, most)
                 if rest:
                     return RangePage([encode_row(section, fitting)], section, _token(rest))
@@ -262,15 +305,27 @@ class RangePage:
     next_key: KeySection | None
     token: bytes
 
-    def answer(self) -> pb.GetRangeResponse:
-        """The message."""
-        block = HEADER + b"".join(self.rows) if self.rows else b""
-        return pb.GetRangeResponse(
-            consumed=_consumed(len(block)),
-            rows=block,
-            next_start_primary_key=None if self.next_key is None else key_block(self.next_key),
-            next_token=self.token or None,
-        )
+    @property
+    def size(self) -> int:
+        """The bytes of the rows, as capacity is counted."""
+        return len(HEADER) + sum(map(len, self.rows)) if self.rows else 0
+
+    def block(self) -> bytes:
+        """The rows as PlainBuffer."""
+        return HEADER + b"".join(self.rows) if self.rows else b""
+
+    def matrix(self, table: Table, columns: Sequence[str], *, has_entire_key: bool) -> bytes:
+        """The rows as a matrix: every column that one of them has, or the columns that were named.
+
+        :param has_entire_key: whether the whole key is shown, or only those of its columns that were named.
+        """
+        keys = [column.name for column in table.keys]
+        if not columns:
+            return matrix(self.rows, keys, None, has_entire_key=True)
+        named = list(dict.fromkeys(name.encode() for name in columns))
+        shown = keys if has_entire_key else [name for name in keys if name in named]
+        others = [name for name in named if name not in keys]
+        return matrix(self.rows, shown, others, has_entire_key=shown == keys)
 
 
 def _times(asked: pb.TimeRange) -> tuple[int, int]:

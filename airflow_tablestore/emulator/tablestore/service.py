@@ -67,6 +67,7 @@ class Service:
             "ComputeSplitPointsBySize": Operation(
                 pb.ComputeSplitPointsBySizeRequest, Splits(self.store, limits).compute
             ),
+            "BulkExport": Operation(pb.BulkExportRequest, reads.export),
             "StartLocalTransaction": Operation(pb.StartLocalTransactionRequest, self._start_transaction),
             "CommitTransaction": Operation(pb.CommitTransactionRequest, _unknown_transaction),
             "AbortTransaction": Operation(pb.AbortTransactionRequest, _unknown_transaction),

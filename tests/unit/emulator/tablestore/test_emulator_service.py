@@ -233,25 +233,6 @@ def test_columns_are_paged(service, offset, limit, found):
     assert [cell.name for cell in row.cells] == found
 
 
-def test_a_matrix_may_be_asked_for_and_plain_rows_come(service):
-    make_table(service)
-    put(service, "k", 1, Cell("c", 1))
-    request = pb.GetRangeRequest(
-        table_name="t",
-        direction=pb.FORWARD,
-        max_versions=1,
-        columns_to_get=["c"],
-        data_block_type_hint=pb.DBT_SIMPLE_ROW_MATRIX,
-        inclusive_start_primary_key=encode_key((("p", INF_MIN), ("q", INF_MIN))),
-        exclusive_end_primary_key=encode_key((("p", INF_MAX), ("q", INF_MAX))),
-    )
-
-    answer = ask(service, "GetRange", request, pb.GetRangeResponse)
-
-    assert answer.data_block_type == pb.DBT_PLAIN_BUFFER
-    assert len(decode_rows(answer.rows)) == 1
-
-
 def test_non_finite_doubles_are_refused_when_asked(tmp_path):
     service = Service(None, Clock(), Limits(allows_non_finite=False))
     make_table(service)
@@ -269,59 +250,6 @@ def test_an_index_that_is_not_there_is_missing(service, operation):
         service.answer(operation, "demo", b"")
 
     assert (caught.value.code, caught.value.status) == ("OTSObjectNotExist", 404)
-
-
-# ---- the change log's place
-
-
-class Journal:
-    """A change log that keeps what it is told, in the transaction it is told in."""
-
-    def __init__(self):
-        self.told = []
-        self.fails = False
-
-    def wants(self, table):
-        return table.is_streamed
-
-    def record(self, connection, table, change):
-        connection.execute("CREATE TABLE IF NOT EXISTS journal (place BLOB)")
-        connection.execute("INSERT INTO journal VALUES (?)", (change.sort_key,))
-        before = None if change.before is None else len(change.before)
-        self.told.append((pb.OperationType.Name(change.action), before, len(change.change.cells)))
-        if self.fails:
-            raise RuntimeError("the journal is full")
-
-
-def test_each_change_is_recorded_with_the_row_before(tmp_path):
-    journal = Journal()
-    service = Service(tmp_path, Clock(), changes=journal)
-    make_table(service, stream_spec=pb.StreamSpecification(enable_stream=True))
-    make_table(service, name="quiet")
-
-    put(service, "k", 1, Cell("a", 1), Cell("b", 2))
-    put(service, "k", 1, Cell("c", 3))
-    put(service, "k", 1, Cell("c", 3), table="quiet")
-
-    service.close()
-    assert journal.told == [("PUT", None, 2), ("PUT", 2, 1)]
-
-
-def test_a_change_that_cannot_be_recorded_is_not_made(tmp_path):
-    journal = Journal()
-    service = Service(tmp_path, Clock(), changes=journal)
-    make_table(service, stream_spec=pb.StreamSpecification(enable_stream=True))
-    put(service, "k", 1, Cell("a", 1))
-    journal.fails = True
-
-    with pytest.raises(ServiceError) as caught:
-        put(service, "k", 1, Cell("a", 2))
-
-    assert (caught.value.code, caught.value.status) == ("OTSInternalServerError", 500)
-    request = pb.GetRowRequest(table_name="t", primary_key=encode_key((("p", "k"), ("q", 1))), max_versions=1)
-    [row] = decode_rows(ask(service, "GetRow", request, pb.GetRowResponse).row)
-    service.close()
-    assert row.cells[0].value == 1
 
 
 # ---- storage
