@@ -21,7 +21,6 @@ from airflow_tablestore.emulator.gate import FAULTS_OF, ServiceFaults
 from airflow_tablestore.emulator.tablestore.errors import ServiceError
 from airflow_tablestore.emulator.tablestore.faulty import faulty
 from airflow_tablestore.emulator.tablestore.service import Service
-from airflow_tablestore.emulator.tablestore.storage import ChangeLog
 from airflow_tablestore.emulator.tablestore.validation import Limits, check_instance_name
 from airflow_tablestore.errors import Rejected
 from airflow_tablestore.wire.proto import table_pb2 as pb
@@ -49,11 +48,10 @@ class TablestoreApp:
         clock: Clock,
         *,
         limits: Limits | None = None,
-        changes: ChangeLog | None = None,
     ):
         self._accounts = accounts
         self.clock = clock
-        self.service = Service(storage_path, clock, limits, changes)
+        self.service = Service(storage_path, clock, limits)
         self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="tablestore")
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ STATUS = {
     "OTSConditionCheckFail": 403,
     "OTSQuotaExhausted": 403,
     "OTSObjectNotExist": 404,
+    "OTSTrimmedDataAccess": 404,
     "OTSMethodNotAllowed": 405,
     "OTSObjectAlreadyExist": 409,
     "OTSRequestBodyTooLarge": 413,
@@ -52,6 +53,7 @@ TEXTS = {
     "OTSTableNotReady": "The table is not ready.",
     "OTSTimeout": "Operation timeout.",
     "OTSTooFrequentReservedThroughputAdjustment": "Capacity unit adjustment is too frequent.",
+    "OTSTrimmedDataAccess": "Requested stream data is already trimmed or does not exist.",
 }
 """Texts of errors on demand, where no request gives them a subject."""
 
@@ -93,6 +95,16 @@ def table_missing() -> ServiceError:
 def table_exists() -> ServiceError:
     """There is a table of that name in the instance."""
     return ServiceError("OTSObjectAlreadyExist", "Requested table already exists.")
+
+
+def stream_missing() -> ServiceError:
+    """There is no such stream, or no such shard in it."""
+    return ServiceError("OTSObjectNotExist", "Requested stream does not exist.")
+
+
+def trimmed() -> ServiceError:
+    """The place in a stream is older than what is kept. Source: the stand-ins in DataX's own tests."""
+    return ServiceError("OTSTrimmedDataAccess", TEXTS["OTSTrimmedDataAccess"])
 
 
 def condition_failed() -> ServiceError:

@@ -15,12 +15,14 @@ from typing import Any
 from google.protobuf.message import Message
 
 from airflow_tablestore.emulator.clock import Clock
+from airflow_tablestore.emulator.tablestore.changelog import StreamLog
 from airflow_tablestore.emulator.tablestore.definitions import Definitions
 from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
 from airflow_tablestore.emulator.tablestore.messages import read
 from airflow_tablestore.emulator.tablestore.reads import Reads
 from airflow_tablestore.emulator.tablestore.splits import Splits
-from airflow_tablestore.emulator.tablestore.storage import ChangeLog, Store
+from airflow_tablestore.emulator.tablestore.storage import Store
+from airflow_tablestore.emulator.tablestore.streams import Streams
 from airflow_tablestore.emulator.tablestore.validation import Limits
 from airflow_tablestore.emulator.tablestore.writes import Writes
 from airflow_tablestore.wire.proto import table_pb2 as pb
@@ -44,11 +46,13 @@ class Service:
         storage_path: Path | None,
         clock: Clock,
         limits: Limits | None = None,
-        changes: ChangeLog | None = None,
+        log: StreamLog | None = None,
     ):
         limits = limits or Limits()
         self.limits = limits
-        self.store = Store(storage_path, changes)
+        log = log or StreamLog(clock)
+        self.store = Store(storage_path, log)
+        self.streams = streams = Streams(self.store, clock, log)
         tables = Definitions(self.store, clock, limits)
         writes, reads = Writes(self.store, clock, limits), Reads(self.store, clock, limits)
         self._operations = {
@@ -68,6 +72,10 @@ class Service:
                 pb.ComputeSplitPointsBySizeRequest, Splits(self.store, limits).compute
             ),
             "BulkExport": Operation(pb.BulkExportRequest, reads.export),
+            "ListStream": Operation(pb.ListStreamRequest, streams.list),
+            "DescribeStream": Operation(pb.DescribeStreamRequest, streams.describe),
+            "GetShardIterator": Operation(pb.GetShardIteratorRequest, streams.iterator),
+            "GetStreamRecord": Operation(pb.GetStreamRecordRequest, streams.records),
             "StartLocalTransaction": Operation(pb.StartLocalTransactionRequest, self._start_transaction),
             "CommitTransaction": Operation(pb.CommitTransactionRequest, _unknown_transaction),
             "AbortTransaction": Operation(pb.AbortTransactionRequest, _unknown_transaction),

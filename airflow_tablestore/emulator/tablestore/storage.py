@@ -15,12 +15,12 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from airflow_tablestore.emulator.tablestore.cells import Change, StoredCell
+from airflow_tablestore.emulator.tablestore.cells import Change, KeySection, StoredCell
 from airflow_tablestore.emulator.tablestore.errors import table_exists, table_missing
 from airflow_tablestore.emulator.tablestore.table import Table, table_of
 
@@ -48,23 +48,39 @@ CREATE TABLE IF NOT EXISTS tables (
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """One change as it was applied: what was asked, under which key, and the row before (None: none, or not read)."""
+    """One change as it was applied: what was asked, under which key, and the row before (None: none, or not read).
+
+    The key is complete, also where the request left a part to the service.
+    """
 
     action: int
     sort_key: bytes
+    key: KeySection
     change: Change
     before: list[StoredCell] | None
     now_millis: int
 
 
 class ChangeLog(Protocol):
-    """Writes records of changes in the transaction of the change itself."""
+    """Writes records of changes in the transaction of the change itself, and in the same file."""
+
+    def opened(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
+        """Called once, in a transaction, when the file is opened."""
+
+    def defined(self, connection: sqlite3.Connection, table: Table) -> None:
+        """Called when a table was made or redefined."""
+
+    def dropped(self, connection: sqlite3.Connection, table: Table) -> None:
+        """Called when a table was deleted."""
 
     def wants(self, table: Table) -> bool:
         """Whether changes of this table are recorded (then `RowChange.before` is always read)."""
 
-    def record(self, connection: sqlite3.Connection, table: Table, change: RowChange) -> None:
-        """Called once per applied change, in order; what it writes is committed or lost with the change."""
+    def record(self, connection: sqlite3.Connection, table: Table, change: RowChange, index: int) -> None:
+        """Called once per applied change, in order; what it writes is committed or lost with the change.
+
+        :param index: how many changes the same transaction recorded before.
+        """
 
 
 class Store:
@@ -84,6 +100,9 @@ class Store:
         self._writer = self._connect(WRITER_CACHE_KIB)
         self._writer.execute(_SCHEMA)
         self._tables = {(row.instance, row.name): row for row in self._read_tables()}
+        if changes is not None:
+            with self.transaction() as connection:
+                changes.opened(connection, list(self._tables.values()))
 
     def close(self) -> None:
         """Closes the file; removes it when it was temporary."""
@@ -112,13 +131,15 @@ class Store:
         with self._lock:
             if (table.instance, table.name) in self._tables:
                 raise table_exists()
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 cursor = connection.execute(
                     "INSERT INTO tables (instance, name, description, may_hold_versions) VALUES (?, ?, ?, ?)",
                     (table.instance, table.name, table.description, table.may_hold_versions),
                 )
                 made = replace(table, id=int(cursor.lastrowid or 0))
                 connection.execute(f"CREATE TABLE r{made.id} (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
+                if self._changes is not None:
+                    self._changes.defined(connection, made)
             self._tables[made.instance, made.name] = made
 
     def redefine(self, table: Table) -> None:
@@ -126,20 +147,24 @@ class Store:
         with self._lock:
             if self.table(table.instance, table.name).id != table.id:
                 raise table_missing()
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 connection.execute(
                     "UPDATE tables SET description = ?, may_hold_versions = ? WHERE id = ?",
                     (table.description, table.may_hold_versions, table.id),
                 )
+                if self._changes is not None:
+                    self._changes.defined(connection, table)
             self._tables[table.instance, table.name] = table
 
     def drop(self, instance: str, name: str) -> None:
         """Deletes a table with its rows."""
         with self._lock:
             table = self.table(instance, name)
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 connection.execute("DELETE FROM tables WHERE id = ?", (table.id,))
                 connection.execute(f"DROP TABLE r{table.id}")
+                if self._changes is not None:
+                    self._changes.dropped(connection, table)
             del self._tables[instance, name]
 
     def clear(self) -> None:
@@ -152,6 +177,11 @@ class Store:
         """Every table, by instance and name."""
         with self._lock:
             return sorted(self._tables.values(), key=lambda table: (table.instance, table.name))
+
+    def streamed(self, instance: str) -> list[Table]:
+        """The instance's tables that have a stream, by name."""
+        found = [table for (at, _), table in list(self._tables.items()) if at == instance and table.is_streamed]
+        return sorted(found, key=lambda table: table.name)
 
     def count(self, table: Table) -> int:
         """How many rows are stored."""
@@ -172,7 +202,7 @@ class Store:
 
         No table comes or goes meanwhile, so tables are looked up inside.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             yield Writing(connection, self._changes)
 
     def row(self, table: Table, key: bytes) -> bytes | None:
@@ -198,6 +228,16 @@ class Store:
                         yield row
             finally:
                 cursor.close()
+
+    def middle_key(self, table: Table, low: bytes, high: bytes | None) -> bytes | None:
+        """The sort key of the row in the middle of a range; None when there are not two rows in it."""
+        where, bounds = "k >= ? AND k < ?", (low, b"\xff" if high is None else high)
+        with _gone_is_missing():
+            (count,) = self._reader().execute(f"SELECT count(*) FROM r{table.id} WHERE {where}", bounds).fetchone()
+            found = self._reader().execute(
+                f"SELECT k FROM r{table.id} WHERE {where} ORDER BY k LIMIT 1 OFFSET ?", (*bounds, count // 2)
+            )
+            return bytes(found.fetchone()[0]) if count > 1 else None
 
     def sizes(self, table: Table) -> Iterator[tuple[bytes, int]]:
         """Key and stored bytes of each row, in key order."""
@@ -233,7 +273,18 @@ class Store:
         return connection
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for this thread whose reads all see the same moment."""
+        connection = self._reader()
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, for one thread at a time; everything is kept at the end, or nothing."""
         with self._lock:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -254,6 +305,7 @@ class Writing:
 
     def __init__(self, connection: sqlite3.Connection, changes: ChangeLog | None):
         self._connection, self._changes = connection, changes
+        self._recorded = 0
 
     def needs_before(self, table: Table) -> bool:
         """Whether the row before must be read even if the change itself does not need it."""
@@ -271,7 +323,8 @@ class Writing:
         else:
             self._connection.execute(f"REPLACE INTO r{table.id} VALUES (?, ?)", (change.sort_key, row))
         if self._changes is not None and self._changes.wants(table):
-            self._changes.record(self._connection, table, change)
+            self._changes.record(self._connection, table, change, self._recorded)
+            self._recorded += 1
 
     def next_auto(self, table: Table, at_least: int) -> int:
         """The next value of the table's auto-increment column; values only grow."""

@@ -17,6 +17,7 @@ class Table:
     """One table. `description` is the answer to DescribeTable.
 
     `may_hold_versions`: rows may hold more than one version of a column, now or from a time when the table kept more.
+    `stream_columns`: what a record of its stream tells of the row before.
     """
 
     id: int
@@ -28,6 +29,9 @@ class Table:
     is_streamed: bool
     may_hold_versions: bool
     description: bytes
+    stream_id: str
+    stream_hours: int
+    stream_columns: frozenset[bytes]
 
     @property
     def holds_answers(self) -> bool:
@@ -57,4 +61,7 @@ def table_of(id_: int, instance: str, name: str, description: bytes, may_hold_ve
         is_streamed=told.stream_details.enable_stream,
         may_hold_versions=may_hold_versions or options.max_versions > 1,
         description=description,
+        stream_id=told.stream_details.stream_id,
+        stream_hours=told.stream_details.expiration_time,
+        stream_columns=frozenset(name.encode() for name in told.stream_details.columns_to_get),
     )

@@ -241,7 +241,7 @@ def apply(writing: Writing, table: Table, write: Write, now_millis: int) -> tupl
         if not table.allows_update:
             raise invalid("The table does not allow updates.")
         after = update_row(before or (), change.cells, table.versions, now_millis)
-    applied = RowChange(write.action, place, change, before, now_millis)
+    applied = RowChange(write.action, place, key, change, before, now_millis)
     writing.change(table, applied, None if after is None else encode_row(key, after))
     return _consumed(write), _returned(write, key, after or [])
 
