@@ -41,7 +41,11 @@ JSON = _flag("--json", "print JSON for programs")
 DEBUG = _flag("--debug", "show the traceback of an error (also: AIRFLOW_TABLESTORE_DEBUG=1)")
 RUN_DATE = Argument(
     ("--run-date",),
-    {"metavar": "TIME", "help": "the time that the run is about, for {run_date:…}; in ISO form (default: now)"},
+    {
+        "metavar": "TIME",
+        "help": "the time that the run is about, for {run_date:…}; in ISO form, without a zone in the spec's timezone"
+        " (default: now)",
+    },
 )
 
 COMMANDS = (

@@ -101,7 +101,7 @@ class Patient:
 def doctor(arguments: Namespace, session: Session) -> int:
     """Print every check; 1 when one fails."""
     spec = full_export_spec(arguments.spec)
-    patient = Patient(spec, full_export(spec, run_date=moment_of(arguments, session)), session)
+    patient = Patient(spec, full_export(spec, run_date=moment_of(arguments, session, spec.timezone)), session)
     try:
         for check in _examined(patient, writes=arguments.write_probe):
             if not arguments.json:

@@ -58,7 +58,7 @@ class Preview:
 def plan(arguments: Namespace, session: Session) -> int:
     """Print what a run at this moment would do."""
     spec = full_export_spec(arguments.spec)
-    moment = moment_of(arguments, session)
+    moment = moment_of(arguments, session, spec.timezone)
     with opened(spec, moment, session, session.tell) as ready:
         preview = _preview(ready)
         if arguments.json:
@@ -218,7 +218,7 @@ def _as_json(ready: OpenExport, preview: Preview, moment: datetime) -> dict[str,
 def schema_of(arguments: Namespace, session: Session) -> int:
     """Print the columns that the next run will have, or with `--repin` what learning them anew would change."""
     spec = full_export_spec(arguments.spec)
-    with opened(spec, moment_of(arguments, session), session, session.tell) as ready:
+    with opened(spec, moment_of(arguments, session, spec.timezone), session, session.tell) as ready:
         pinned = pinned_schema(ready.export, ready.services)
         anew = pinned_schema(ready.export, ready.services, repin=True) if arguments.repin else None
         is_pinned = read_manifest(ready.services.store, ready.export.target.prefix) is not None

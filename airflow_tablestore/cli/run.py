@@ -26,7 +26,7 @@ log = logging.getLogger("airflow_tablestore")
 def run(arguments: Namespace, session: Session) -> int:
     """Run the pipeline and print its report; progress goes to stderr."""
     spec = full_export_spec(arguments.spec)
-    moment = moment_of(arguments, session)
+    moment = moment_of(arguments, session, spec.timezone)
     key = run_key(moment, arguments.run_id or f"manual__{moment.isoformat()}")
     try:
         report = _run(spec, moment, key, session, is_repin=arguments.repin)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+from zoneinfo import ZoneInfo
 
 from airflow_tablestore.errors import Problem, SpecError, TablestoreError
 
@@ -96,8 +97,10 @@ def _close_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def moment_of(arguments: Namespace, session: Session) -> datetime:
-    """`--run-date`, or now. A time without a zone is UTC.
+def moment_of(arguments: Namespace, session: Session, timezone: str) -> datetime:
+    """`--run-date`, or now.
+
+    :param timezone: the spec's, which a time without a zone is in.
 
     :raises SpecError: it is no time.
     """
@@ -108,4 +111,4 @@ def moment_of(arguments: Namespace, session: Session) -> datetime:
         moment = datetime.fromisoformat(given)
     except ValueError as error:
         raise SpecError([Problem(f"--run-date: '{given}' is no time", "write 2026-11-20T00:00:00+08:00")]) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))
