@@ -258,7 +258,7 @@ def _jobs(
     from airflow_tablestore.pipeline.throttle import Throttle
 
     target, transforms = export.target, _transforms(export.source)
-    dirty, throttle = DirtyRecords(export.limits.errors), Throttle(export.limits, tasks)
+    dirty, throttle = DirtyRecords(export.limits.errors), Throttle(export.limits, tasks, sleep=stop.wait)
     jobs = []
     for split in splits:
         uploads = UploadLog(services.store, target.prefix, export.pipeline, head.claim, split.number, attempt)

@@ -96,9 +96,9 @@ def carry(work: Work) -> Receipt:
     """
     rows = bytes_read = unfit = 0
     try:
+        _stop_if_asked(work)
         for batch in work.source.batches():
-            if work.stop.is_set():
-                raise Stopped
+            _stop_if_asked(work)
             records = batch.records
             for transform in work.transforms:
                 records = transform.apply(records)
@@ -108,11 +108,17 @@ def carry(work: Work) -> Receipt:
             rows, bytes_read = rows + fitting.num_rows, bytes_read + batch.bytes_read
             work.progress.advance(fitting.num_rows, batch.bytes_read)
             work.throttle.took(records.num_rows, batch.bytes_read)
+            _stop_if_asked(work)  # it may have come during the wait, and the next batch is a request
         return Receipt(tuple(work.writer.finish()), rows, bytes_read, unfit)
     except BaseException:
         work.stop.set()
         work.writer.abort()
         raise
+
+
+def _stop_if_asked(work: Work) -> None:
+    if work.stop.is_set():
+        raise Stopped
 
 
 def _fitting(work: Work, records: pa.RecordBatch) -> pa.RecordBatch:
@@ -136,6 +142,7 @@ def side_by_side(jobs: Iterable[Callable[[], T]], threads: int, stop: threading.
             futures = [pool.submit(job) for job in jobs]
             wait(futures, return_when=FIRST_EXCEPTION)
         except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
             stop.set()
             raise
         failed = [future for future in futures if future.done() and future.exception()]

@@ -16,6 +16,7 @@ class Throttle:
     """Makes readers wait so that a share of the run's limits is kept, on average from the beginning.
 
     :param tasks: how many tasks share the run's limits.
+    :param sleep: waits for so many seconds, or less when the work is to stop.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class Throttle:
         tasks: int = 1,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ):
         self._rows_per_second = limits.rows_per_second / max(tasks, 1)
         self._bytes_per_second = limits.mbps * BYTES_PER_MEGABIT / max(tasks, 1)

@@ -1,0 +1,101 @@
+"""One thread fails, or the process is asked to end: all threads end soon, and nothing new is begun."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_tablestore.errors import Rejected
+from airflow_tablestore.pipeline.contract import Limits, Quiet
+from airflow_tablestore.pipeline.full_export import Services, run
+from airflow_tablestore.pipeline.run import side_by_side
+from airflow_tablestore.wire.call import Call
+from tests.conformance.folder_store import FolderStore
+from tests.conformance.memory_table import MemoryTable, numbered
+from tests.integration.exporting import export
+
+SOON_SECONDS = 10
+
+
+class HalfBrokenTable(MemoryTable):
+    """Refuses a second page once the first one's rows are written; `ranges` counts what is asked for."""
+
+    def __init__(self, written: threading.Event) -> None:
+        super().__init__(numbered(40), points=[(("id", 20),)], page_rows=10)
+        self.ranges, self._written = 0, written
+
+    def send(self, call: Call[Any]) -> Any:
+        answer = super().send(call)
+        if call.operation != "GetRange" or self.asked[-1].limit:
+            return answer
+        self.ranges += 1
+        if self.ranges > 1:
+            self._written.wait(SOON_SECONDS)
+            raise Rejected("not this one", operation="GetRange", code="OTSNoPermissionAccess")
+        return answer
+
+
+class Written(Quiet):
+    """Progress that tells when the first rows are written."""
+
+    def __init__(self) -> None:
+        self.first = threading.Event()
+
+    def advance(self, rows: int, bytes_read: int) -> None:
+        self.first.set()
+
+
+def test_a_failure_wakes_threads_that_wait_for_their_share_of_the_rate(tmp_path: Path):
+    slow = replace(export("truncate"), limits=Limits(threads=2, rows_per_second=0.001))
+    progress = Written()
+    services = Services(HalfBrokenTable(progress.first), FolderStore(tmp_path))
+    ended: list[BaseException] = []
+
+    def exporting() -> None:
+        try:
+            run(slow, services, run="r1", progress=progress)
+        except Rejected as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=exporting, daemon=True)
+    thread.start()
+    thread.join(SOON_SECONDS)
+
+    assert [str(error) for error in ended] == ["GetRange: not this one"]
+
+
+def test_an_interrupt_begins_no_further_slice():
+    stop, begun = threading.Event(), []
+
+    def slice_of(number: int) -> None:
+        begun.append(number)
+        stop.wait(SOON_SECONDS)
+
+    def interrupted_while_submitting():
+        for number in range(3):
+            yield lambda number=number: slice_of(number)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(interrupted_while_submitting(), 1, stop)
+
+    assert begun == [0]
+
+
+def test_a_slice_that_begins_after_the_stop_reads_nothing(tmp_path: Path):
+    table = HalfBrokenTable(threading.Event())
+    one_thread = replace(export("truncate"), limits=Limits(threads=1))
+
+    with pytest.raises(Rejected, match="no room"):
+        run(one_thread, Services(table, RefusesUploads(tmp_path)), run="r1")
+
+    assert table.ranges == 1
+
+
+class RefusesUploads(FolderStore):
+    def initiate(self, key: str) -> str:
+        raise Rejected("no room", operation="InitiateMultipartUpload", code="QuotaExceeded")
