@@ -31,10 +31,16 @@ class DirtyRecords:
         with self._lock:
             self._count += 1
             count = self._count
-        key = key if len(key) <= KEY_CHARACTERS else key[: KEY_CHARACTERS - 1] + "…"
+        key = _in_one_line(key)
         if count <= SAMPLES:
             log.warning("dirty record %s: %s", key, reason)
         if count > self._allowed:
             raise DirtyLimitExceeded(
                 f"more dirty records than limits.errors allows ({self._allowed}); the last is {key}: {reason}"
             )
+
+
+def _in_one_line(key: str) -> str:
+    """A key as a log can show it: a table's own line breaks and escapes must not look like lines of ours."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in key)
+    return text if len(text) <= KEY_CHARACTERS else text[: KEY_CHARACTERS - 1] + "…"
