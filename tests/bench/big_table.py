@@ -44,7 +44,7 @@ def _multiply(store: Store, instance: str, rows: int) -> None:
     table = store.table(instance, sample.TABLE)
     seeds = [stored_cells(row, len(stored_key(row).wire)) for row in store.rows(table, b"", b"\xff", is_backward=False)]
     for first in range(SEED_ROWS, rows, ROWS_PER_TRANSACTION):
-        with store._transaction() as connection:
+        with store.transaction() as connection:
             connection.executemany(
                 f"REPLACE INTO r{table.id} VALUES (?, ?)",
                 (_row(number, seeds) for number in range(first, min(first + ROWS_PER_TRANSACTION, rows))),
