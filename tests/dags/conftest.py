@@ -53,8 +53,8 @@ def database():
 
 
 @pytest.fixture
-def run_dag(database):
-    """Runs a DAG object with `dag.test()`, whatever file it came from."""
+def keep_dag(database):
+    """Has Airflow read a DAG object and keep it in its database, as its DAG processor would."""
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.session import create_session
 
@@ -62,13 +62,23 @@ def run_dag(database):
         ("airflow.dag_processing.dagbag", "airflow.models.dagbag"), "DagBag", "sync_bag_to_db"
     )
 
-    def run(dag, **arguments):
+    def keep(dag):
         with create_session() as session:
             if not session.get(DagBundleModel, "testing"):
                 session.add(DagBundleModel(name="testing"))
         bag = DagBag(dag_folder=os.devnull)
         bag.bag_dag(dag)
         sync_bag_to_db(bag, "testing", None)
+
+    return keep
+
+
+@pytest.fixture
+def run_dag(keep_dag):
+    """Runs a DAG object with `dag.test()`, whatever file it came from."""
+
+    def run(dag, **arguments):
+        keep_dag(dag)
         return dag.test(**arguments)
 
     return run
