@@ -1,4 +1,4 @@
-"""`/_emulator/` on each port: what is going on, faults, log, clock and reset, as JSON over HTTP.
+"""`/_emulator/` on each port: what is going on, faults, log, clock, streams and reset, as JSON over HTTP.
 
 For programs and for the command line; tests in the same process call `Emulator` instead. Only for this machine: a
 request that names another host, or that a web page sent, is refused, so no page in a browser can reach it.
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from airflow_tablestore.emulator.stream_routes import STREAM_ROUTES
 from airflow_tablestore.errors import SpecError
 
 if TYPE_CHECKING:
@@ -199,4 +200,5 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("/_emulator/clock", "GET"): _get_clock,
     ("/_emulator/clock", "POST"): _set_clock,
     ("/_emulator/reset", "POST"): _reset,
+    **STREAM_ROUTES,
 }

@@ -53,7 +53,7 @@ class Service:
         log = log or StreamLog(clock)
         self.store = Store(storage_path, log)
         self.streams = streams = Streams(self.store, clock, log)
-        tables = Definitions(self.store, clock, limits)
+        self._tables = tables = Definitions(self.store, clock, limits)
         writes, reads = Writes(self.store, clock, limits), Reads(self.store, clock, limits)
         self._operations = {
             "CreateTable": Operation(pb.CreateTableRequest, tables.create),
@@ -89,6 +89,21 @@ class Service:
     def close(self) -> None:
         """Closes the store."""
         self.store.close()
+
+    def renew_stream(self, instance: str, table: str) -> str:
+        """Switches a table's stream off and on again; the new one's id. What the old one held is lost.
+
+        :raises SpecError: the table has no stream.
+        """
+        streamed = self.streams.table(instance, table)
+        wanted = pb.StreamSpecification(
+            enable_stream=True,
+            expiration_time=streamed.stream_hours,
+            columns_to_get=[name.decode() for name in sorted(streamed.stream_columns)],
+        )
+        for spec in (pb.StreamSpecification(enable_stream=False), wanted):
+            self._tables.update(instance, pb.UpdateTableRequest(table_name=table, stream_spec=spec))
+        return self.streams.table(instance, table).stream_id
 
     def answer(self, operation: str, instance: str, body: bytes) -> bytes:
         """The body of a 200 answer.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.tablestore import shards
@@ -23,7 +24,7 @@ from airflow_tablestore.emulator.tablestore.keys import match_key, sort_key
 from airflow_tablestore.emulator.tablestore.shards import Kept, Shard
 from airflow_tablestore.emulator.tablestore.storage import Store
 from airflow_tablestore.emulator.tablestore.table import Table
-from airflow_tablestore.errors import SpecError
+from airflow_tablestore.errors import RecordError, SpecError
 from airflow_tablestore.wire.plainbuffer import encode_key
 from airflow_tablestore.wire.proto import table_pb2 as pb
 from airflow_tablestore.wire.row import PrimaryKey
@@ -41,6 +42,7 @@ class Streams:
 
     def __init__(self, store: Store, clock: Clock, log: StreamLog):
         self._store, self._clock, self._log = store, clock, log
+        self._held: dict[str, dict[int, Shard]] = {}  # by stream and number: the shards as readers see them meanwhile
 
     # ---- operations of the service
 
@@ -99,6 +101,7 @@ class Streams:
             shard = shards.shard_named(connection, request.shard_id)
             if shard is None or shard.stream != table.stream_id:
                 raise stream_missing()
+            shard = self._seen(shard)
             if not request.HasField("timestamp"):
                 return pb.GetShardIteratorResponse(shard_iterator=_iterator(shard, shard.first))
             token = f"{shard.id}\t{request.timestamp}"
@@ -125,17 +128,29 @@ class Streams:
         self._expire(table)
         with self._store.reading() as connection:
             shard = shards.shard_named(connection, id_)
+            shard = shard and self._seen(shard)
             if shard is None or not shard.first <= place <= shard.next:
                 raise trimmed()
+            limit = min(limit, shard.next - place)
             with closing(shards.records_from(connection, shard, place, limit)) as found:
                 kept = _page(found)
         return _answer(shard, place, kept, tells_more=request.HasField("table_name"))
 
     # ---- for tests
 
+    def table(self, instance: str, name: str) -> Table:
+        """A table that has a stream.
+
+        :raises SpecError: there is none of that name.
+        """
+        for table in self._store.streamed(instance):
+            if table.name == name:
+                return table
+        raise SpecError(f"The instance {instance!r} has no table {name!r} with a stream.")
+
     def shards(self, instance: str, table: str) -> tuple[Shard, ...]:
         """The shards of a table's stream, parents before children."""
-        streamed = self._streamed(instance, table)
+        streamed = self.table(instance, table)
         self._expire(streamed)
         with self._store.reading() as connection:
             return tuple(shards.shards_of(connection, streamed.stream_id))
@@ -149,7 +164,7 @@ class Streams:
         :param at: the first key (or the beginning of a key) of the upper part; by default the middle row's.
         :raises SpecError: there is no such open shard, or nowhere to cut it.
         """
-        streamed = self._streamed(instance, table)
+        streamed = self.table(instance, table)
         key = None if at is None else _sort_key(streamed, at)
         with self._store.transaction() as connection:
             found = [one for one in shards.shards_of(connection, streamed.stream_id) if one.is_open]
@@ -174,7 +189,7 @@ class Streams:
 
         :raises SpecError: they are not open, or no neighbours.
         """
-        streamed = self._streamed(instance, table)
+        streamed = self.table(instance, table)
         with self._store.transaction() as connection:
             found = [
                 one
@@ -190,7 +205,7 @@ class Streams:
 
     def expire(self, instance: str, table: str, before_micros: int | None = None) -> None:
         """Lets records expire now: those before the first one of a record time, or all."""
-        streamed = self._streamed(instance, table)
+        streamed = self.table(instance, table)
         with self._store.transaction() as connection:
             for shard in shards.shards_of(connection, streamed.stream_id):
                 end = shard.next
@@ -198,19 +213,33 @@ class Streams:
                     end = shards.place_of_time(connection, shard, before_micros)
                 shards.trim(connection, shard, end)
 
+    def hold(self, instance: str, table: str) -> None:
+        """Shows no record from now on until `release`: those written meanwhile become visible late, all at once."""
+        streamed = self.table(instance, table)
+        with self._store.transaction() as connection:
+            found = shards.shards_of(connection, streamed.stream_id)
+            self._held[streamed.stream_id] = {shard.n: shard for shard in found}
+
+    def release(self, instance: str, table: str) -> None:
+        """Shows every record again."""
+        self._held.pop(self.table(instance, table).stream_id, None)
+
     # ---- the rest
+
+    def _seen(self, shard: Shard) -> Shard:
+        held = self._held.get(shard.stream)
+        if held is None:
+            return shard
+        then = held.get(shard.n)
+        if then is None:
+            return replace(shard, next=shard.first, closed_micros=None)
+        return replace(shard, next=max(shard.first, then.next), closed_micros=then.closed_micros)
 
     def _table(self, instance: str, stream: str, missing: Callable[[], ServiceError]) -> Table:
         for table in self._store.streamed(instance):
             if table.stream_id == stream:
                 return table
         raise missing()
-
-    def _streamed(self, instance: str, name: str) -> Table:
-        for table in self._store.streamed(instance):
-            if table.name == name:
-                return table
-        raise SpecError(f"The instance {instance!r} has no table {name!r} with a stream.")
 
     def _expire(self, table: Table) -> None:
         cutoff = self._clock.micros() - table.stream_hours * HOUR_MICROS
@@ -265,9 +294,9 @@ def _answer(shard: Shard, place: int, kept: list[Kept], *, tells_more: bool) -> 
 
 
 def _sort_key(table: Table, key: PrimaryKey) -> bytes:
-    parts = read_change(encode_key(key)).parts
     try:
+        parts = read_change(encode_key(key)).parts
         match_key(parts, table.keys[: len(parts)])
-    except ServiceError as error:
-        raise SpecError(f"{key!r} is no beginning of a key of {table.name!r}: {error.message}") from error
+    except (ServiceError, RecordError) as error:
+        raise SpecError(f"{key!r} is no beginning of a key of {table.name!r}: {error}") from error
     return sort_key(parts)

@@ -669,3 +669,42 @@ def test_records_expire_on_command(world):
         world.page(place)
     world.service.streams.expire("demo", "t")
     assert world.read() == ()
+
+
+# ---- renewed, and visible late
+
+
+def test_a_renewed_stream_keeps_its_settings_and_nothing_else(world):
+    world.make_table(spec=pb.StreamSpecification(enable_stream=True, expiration_time=72, columns_to_get=["a"]))
+    world.put(KEY, Cell("a", 1))
+    before = world.stream()
+
+    made = world.service.renew_stream("demo", "t")
+    world.delete()
+
+    (record,) = world.read()
+    assert before != made == world.stream()
+    assert decode_rows(record.origin)[0].cells == (Cell("a", 1, NOW),)
+    assert world.call(describe_stream(made)).expiration_hours == 72
+
+
+def test_held_records_become_visible_late_in_their_places(world):
+    world.make_table()
+    streams = world.service.streams
+    world.put((("p", "a"), ("q", 1)))
+    parent, place = world.only_shard(), world.start()
+    streams.hold("demo", "t")
+    world.put((("p", "b"), ("q", 1)))
+    lower, _ = streams.split_shard("demo", "t", at=(("p", "m"),))
+    world.put((("p", "c"), ("q", 1)))
+
+    held = world.page(place, table="t")
+
+    assert (len(held.records), held.may_more) == (1, False)
+    assert held.next_iterator is not None
+    assert world.page(world.start(lower)).records == ()
+    streams.release("demo", "t")
+    rest = world.page(held.next_iterator)
+    assert (len(rest.records), rest.next_iterator) == (1, None)
+    assert [row.key[0][1] for row in world.rows(lower)] == ["c"]
+    assert len(world.rows(parent)) == 2
