@@ -30,6 +30,8 @@ PIECES = "oss/pieces"
 SERVICES = ("tablestore", "oss")
 _MEMBER = re.compile(rf"(?:{re.escape(TABLES)}|{re.escape(OBJECTS)}|{PIECES}/[0-9a-f]{{32}})\Z")
 _ATTEMPTS = 20
+SCRATCH = ".snapshot-"
+_STALE_SECONDS = 24 * 3600.0
 _OWN_NAMES = {LOCK_NAME, ADDRESS_NAME}
 
 
@@ -52,8 +54,9 @@ def save(tablestore: Path, oss: Path, file: Path) -> Saved:
         raise SpecError(f"{tablestore.parent} holds no emulator's data; name its directory with --data-dir.")
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
+        _sweep(oss)
         # beside the pieces, so that links can be made
-        with tempfile.TemporaryDirectory(prefix=".snapshot-", dir=oss) as made:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=oss) as made:
             copy = Path(made)
             _copy_database(tablestore / "tables.sqlite", copy / TABLES)
             _copy_objects(oss, copy)
@@ -99,6 +102,13 @@ def load(file: Path, data_dir: Path, *, replaces: bool = False) -> Saved:
                 (old / service).rename(data_dir / service)
             raise SpecError(f"{data_dir} cannot be written: {error.strerror}; it is as it was.") from error
     return Saved(*counted, file.stat().st_size)
+
+
+def _sweep(oss: Path) -> None:
+    """Removes what a save left that was killed long ago."""
+    for entry in os.scandir(oss):
+        if entry.name.startswith(SCRATCH) and entry.stat().st_mtime < time.time() - _STALE_SECONDS:
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _copy_database(source: Path, target: Path) -> None:

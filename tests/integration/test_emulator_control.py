@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 
 import oss2
@@ -187,6 +189,17 @@ def test_a_snapshot_is_taken_of_a_stopped_emulator(tmp_path):
 
     with Emulator(tmp_path / "new") as loaded:
         assert contents(loaded) == FILLED
+
+
+def test_what_a_killed_save_left_is_swept(kept, tmp_path):
+    oss = kept.data_dir / "oss"
+    for name, age in ((".snapshot-old", 2 * 86400), (".snapshot-new", 60)):
+        (oss / name).mkdir()
+        os.utime(oss / name, (time.time() - age,) * 2)
+
+    save(kept.data_dir / "tablestore", oss, tmp_path / "s")
+
+    assert [p.name for p in oss.iterdir() if p.name.startswith(".snapshot")] == [".snapshot-new"]
 
 
 def test_loading_over_data_needs_force(tmp_path, capsys):
