@@ -24,6 +24,7 @@ from airflow.utils.types import DagRunType
 
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.window import EPOCH, SECOND, CalendarGrid, FixedGrid, Grid, Unit, Window
+from airflow_tablestore.timetables.runs import RunsAhead, runs_ahead
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -97,16 +98,27 @@ class WindowTimetable(Timetable):
         return newest if start is None else max(start, newest)
 
     def run_info_from_dag_run(self, *, dag_run: DagRun) -> DagRunInfo:
-        """What the scheduler goes on from (Airflow 3.2 and newer ask).
+        """What the schedule goes on from, when Airflow (3.2 and newer) has found this run as the last one.
 
-        A person can give a run on the grid another interval. Going on from that would lead the scheduler back to the
-        same date for ever, so for the schedule the run stands for the window that its date names.
+        Two kinds of runs would mislead it. A manual run on the grid to which a person gave another interval leads back
+        to the same date for ever: it stands for the window that its date names. A backfill ahead of the schedule hides
+        the windows before it, which then never come: the schedule goes on from where it stands.
         """
         info = super().run_info_from_dag_run(dag_run=dag_run)
-        if dag_run.run_type != DagRunType.MANUAL or dag_run.logical_date is None:
+        if dag_run.logical_date is None:
             return info
-        window = self.grid.at(dag_run.logical_date)
-        return info if window is None else info._replace(data_interval=_interval(window))
+        if dag_run.run_type == DagRunType.MANUAL and (window := self.grid.at(dag_run.logical_date)):
+            return info._replace(data_interval=_interval(window))
+        if dag_run.run_type == DagRunType.BACKFILL_JOB and (known := runs_ahead(dag_run)):
+            return info._replace(data_interval=_interval(self._free(known)))
+        return info
+
+    def _free(self, known: RunsAhead) -> Window:
+        """What ends where the first window without a run begins."""
+        begin = known.next_date
+        while begin in known.dates:
+            begin = self.grid.rest(begin).end
+        return Window(self.grid.floor(begin - SECOND), begin)
 
     def generate_run_id(
         self,
