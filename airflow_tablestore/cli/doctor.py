@@ -187,6 +187,8 @@ def _clock(patient: Patient) -> None:
     seconds = abs(skew.total_seconds())
     side = "behind" if skew > timedelta(0) else "ahead of"
     told = f"this machine's clock is {seconds:.1f} s {side} the service's"
+    if seconds < 1:
+        told = "this machine's clock agrees with the service's"
     advice = "set this machine's clock, best by NTP; at 15 minutes the service refuses requests"
     if seconds > SKEW_REFUSED.total_seconds():
         patient.found("clock", Status.FAIL, told, advice)

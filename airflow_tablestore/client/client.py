@@ -158,7 +158,7 @@ class Client:
             self._compare_clocks(call, told)
         error = None
         if not 200 <= answer.status < 300:
-            error = read_error(call.uri, answer.status, answer.headers, answer.body)
+            error = read_error(call.uri, answer.status, answer.headers, answer.body, call.subject)
         sign.verify_response(
             call.uri,
             answer.status,

@@ -70,13 +70,13 @@ def _problems_of_url(url: str) -> list[Problem]:
 
 def _problems_of_rest(endpoint: Endpoint) -> list[Problem]:
     problems = []
-    for name, value in (
-        ("instance", endpoint.instance),
-        ("access_key_id", endpoint.access_key_id),
-        ("access_key_secret", endpoint.access_key_secret),
+    for name, value, place in (
+        ("instance", endpoint.instance, "extra 'instance'"),
+        ("access_key_id", endpoint.access_key_id, "login"),
+        ("access_key_secret", endpoint.access_key_secret, "password"),
     ):
         if not value:
-            problems.append(Problem(f"no {name} is given", "set it in the connection", path=name))
+            problems.append(Problem(f"no {name} is given", f"write it into the connection's {place}", path=name))
     for name, text in (
         ("instance", endpoint.instance),
         ("access_key_id", endpoint.access_key_id),

@@ -6,6 +6,7 @@ hook is not used because publication needs multipart uploads and conditional put
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,10 @@ from airflow_tablestore.hooks.fields import fields_of
 if TYPE_CHECKING:
     from airflow_tablestore.pipeline.connections import Fields
     from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
+
+
+# oss2 logs every 404 of a HEAD or GET at INFO as an exception; in a task's log that looks like a failure.
+logging.getLogger("oss2").setLevel(logging.WARNING)
 
 
 class ObjectStoreHook(BaseHook):

@@ -22,6 +22,7 @@ class Call(Generic[T]):
 
     `read` gets the body of a 2xx answer and raises ProtocolError when the body is not what the operation returns.
     `is_repeatable` says that sending it twice is the same as sending it once, so a lost answer may be retried.
+    `subject` is what it is about, for messages: "table rides".
     """
 
     uri: str
@@ -29,6 +30,7 @@ class Call(Generic[T]):
     read: Callable[[bytes], T]
     is_repeatable: bool = True
     api_version: str = API_VERSION
+    subject: str = ""
 
     @property
     def operation(self) -> str:

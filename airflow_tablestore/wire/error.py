@@ -105,9 +105,12 @@ _AUTH_ADVICE = (
 )
 
 
-def read_error(uri: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError | ProtocolError:
+def read_error(
+    uri: str, status: int, headers: Mapping[str, str], body: bytes, subject: str = ""
+) -> RequestError | ProtocolError:
     """The error that an answer with this status (300 and above) means.
 
+    :param subject: what the call was about, for the message.
     A body that is no error message comes from something in between: RetryLater when its status says so (429, 5xx),
     else a ProtocolError.
     """
@@ -122,7 +125,11 @@ def read_error(uri: str, status: int, headers: Mapping[str, str], body: bytes) -
         return _foreign(operation, status, body, request_id, None)
     meaning = meaning_of(code, told, status)
     return meaning.kind(
-        f"{code}: {told} {meaning.advice}", operation=operation, code=code, status=status, request_id=request_id
+        f"{code}{subject and f' for {subject}'}: {told} {meaning.advice}",
+        operation=operation,
+        code=code,
+        status=status,
+        request_id=request_id,
     )
 
 

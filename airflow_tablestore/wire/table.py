@@ -77,7 +77,7 @@ class TableDescription:
 def describe_table(table: str) -> Call[TableDescription]:
     """Keys, options and stream of a table."""
     body = table_pb2.DescribeTableRequest(table_name=table).SerializeToString()
-    return Call("/DescribeTable", body, _read_description)
+    return Call("/DescribeTable", body, _read_description, subject=f"table {table}")
 
 
 def list_tables() -> Call[tuple[str, ...]]:
@@ -174,7 +174,7 @@ def get_range(read: RangeRead) -> Call[RangePage]:
         request.limit = read.limit
     if read.token:
         request.token = read.token
-    return Call("/GetRange", request.SerializeToString(), _read_page)
+    return Call("/GetRange", request.SerializeToString(), _read_page, subject=f"table {read.table}")
 
 
 def _read_page(body: bytes) -> RangePage:
@@ -217,7 +217,7 @@ def compute_split_points(table: str, split_bytes: int, limit: int = 0) -> Call[S
     request = table_pb2.ComputeSplitPointsBySizeRequest(table_name=table, split_size=size, split_size_unit_in_byte=unit)
     if limit:
         request.split_point_limit = limit
-    return Call("/ComputeSplitPointsBySize", request.SerializeToString(), _read_split_points)
+    return Call("/ComputeSplitPointsBySize", request.SerializeToString(), _read_split_points, subject=f"table {table}")
 
 
 def _read_split_points(body: bytes) -> SplitPoints:
