@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -89,7 +90,7 @@ class FolderStore:
     def list_parts(self, key: str, upload_id: str) -> Sequence[Part]:
         self._asked("list_parts", key)
         try:
-            files = sorted(file for file in self._upload(key, upload_id).iterdir() if file.name != "key")
+            files = sorted(file for file in self._upload(key, upload_id).iterdir() if file.name.isdigit())
             return [Part(int(f.name), f"{crc64_of(f.read_bytes()):X}", f.stat().st_size) for f in files]
         except FileNotFoundError as error:
             raise UploadGone(key) from error
@@ -97,14 +98,14 @@ class FolderStore:
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> int:
         self._asked("complete", key)
         upload = self._upload(key, upload_id)
-        taken = upload.with_name(f"{upload_id}.completing")
+        assembled = upload / f"assembled-{uuid.uuid4().hex}"
         try:
-            upload.rename(taken)  # from here on it can neither be aborted nor completed by anybody else
+            data = b"".join((upload / f"{part.number:05d}").read_bytes() for part in parts)
+            assembled.write_bytes(data)
+            os.replace(assembled, self._object(key))  # fails when the upload has been aborted up to this very moment
         except FileNotFoundError as error:
             raise UploadGone(key) from error
-        data = b"".join((taken / f"{part.number:05d}").read_bytes() for part in parts)
-        os.replace(self._temporary(data), self._object(key))
-        self._remove(taken)
+        self._remove(upload)
         return crc64_of(data)
 
     def abort(self, key: str, upload_id: str) -> None:
@@ -142,9 +143,4 @@ class FolderStore:
 
     @staticmethod
     def _remove(upload: Path) -> None:
-        try:
-            for file in sorted(upload.iterdir(), key=lambda f: f.name != "key"):
-                file.unlink(missing_ok=True)
-            upload.rmdir()
-        except FileNotFoundError:
-            return
+        shutil.rmtree(upload, ignore_errors=True)
