@@ -74,6 +74,7 @@ def plan(export: FullExport, services: Services, *, run: str, most_splits: int =
     :raises SpecError: a range, column or prefix that does not fit what stands there.
     """
     from airflow_tablestore.pipeline.claim import take_claim
+    from airflow_tablestore.pipeline.fence import run_name
 
     standing = _standing(export, services)
     _refuse_conflict(export, services)
@@ -82,7 +83,8 @@ def plan(export: FullExport, services: Services, *, run: str, most_splits: int =
         log.warning("%s", warning)
     at_least = standing.claim + 1 if standing else 1
     claim = take_claim(services.store, export.target.prefix, export.pipeline, run, at_least)
-    return Plan(PlanHead(run, claim, pinned.schema, len(splits)), splits)
+    name = run_name(services.store, export.target.prefix, export.pipeline, run, claim)
+    return Plan(PlanHead(run, claim, pinned.schema, len(splits), name), splits)
 
 
 def pinned_schema(export: FullExport, services: Services, *, repin: bool = False) -> Pinned:
@@ -265,7 +267,7 @@ def _jobs(
         uploads.take_over()
         for number, part in enumerate(split.slices):
             source = TableSlice(services.client, export.source, head.schema, part, dirty.add)
-            name = partial(_key, export, head.run, split.number, number)
+            name = partial(_key, export, head.name, split.number, number)
             schema = output_schema(source.schema(), transforms)
             writer = ObjectWriter(services.store, uploads, target.format, schema, name, target.max_object_bytes)
             work = Work(source, transforms, target.format, writer, dirty, throttle, progress, stop)
@@ -273,9 +275,9 @@ def _jobs(
     return jobs
 
 
-def _key(export: FullExport, run: str, split: int, part: int, number: int) -> str:
+def _key(export: FullExport, name: str, split: int, part: int, number: int) -> str:
     target = export.target
-    return object_key(target.prefix, export.pipeline, run, split, part, number, target.format.suffix)
+    return object_key(target.prefix, export.pipeline, name, split, part, number, target.format.suffix)
 
 
 def _counts(source: Any) -> tuple[int, int]:

@@ -13,16 +13,22 @@ _OWN = (SUCCESS, MANIFEST, PREVIOUS)
 _NAME = re.compile(
     r"(?P<claim>\d{8,})/(?:(?P<what>claim)|s(?P<split>\d+)-a(?P<attempt>\d+)|publish-a(?P<publish>\d+))\.json"
 )
+_NUMBERED = re.compile(r"(?P<name>.+)-\d{5,}-\d{2,}-\d{4,}(?:\..*)?$")
 
 
-def object_stem(prefix: str, pipeline: str, run: str) -> str:
-    """What the keys of all objects of one run start with."""
-    return f"{prefix}{pipeline}-{run}-"
+def object_key(prefix: str, pipeline: str, name: str, split: int, slice_: int, number: int, suffix: str) -> str:
+    """The key of a slice's n-th object: from the plan alone, so every attempt and executor gives the same.
+
+    :param name: what the run's objects are named after, see `fence.run_name`.
+    """
+    return f"{prefix}{pipeline}-{name}-{split:05d}-{slice_:02d}-{number:04d}{suffix}"
 
 
-def object_key(prefix: str, pipeline: str, run: str, split: int, slice_: int, number: int, suffix: str) -> str:
-    """The key of a slice's n-th object: from the plan alone, so every attempt and executor gives the same."""
-    return f"{object_stem(prefix, pipeline, run)}{split:05d}-{slice_:02d}-{number:04d}{suffix}"
+def name_of(prefix: str, pipeline: str, key: str) -> str | None:
+    """What `object_key` was given as the name; None when it made no such key."""
+    stem = f"{prefix}{pipeline}-"
+    found = _NUMBERED.match(key, len(stem)) if key.startswith(stem) else None
+    return found["name"] if found else None
 
 
 def claim_key(prefix: str, claim: int) -> str:

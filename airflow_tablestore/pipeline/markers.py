@@ -5,7 +5,8 @@ The publication itself writes them as multipart uploads, see `publish`.
 
 from __future__ import annotations
 
-from airflow_tablestore.pipeline.claim import entries, highest_fence, read_json, to_json
+from airflow_tablestore.pipeline.claim import entries, highest_fence, to_json
+from airflow_tablestore.pipeline.fence import read_fence
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS
 from airflow_tablestore.pipeline.manifest import Manifest, is_complete
 from airflow_tablestore.pipeline.store import Store
@@ -23,14 +24,15 @@ def restore_markers(store: Store, prefix: str) -> None:
     earlier one nothing is restored, though it may be whole: its successor may be past removing `_SUCCESS`, and would
     complete its objects beside one that says all is done.
     """
-    fence = highest_fence(entries(store, prefix))
-    text = read_json(store, fence[1].key).get("manifest") if fence else None
-    if not fence or not text or not is_complete(store, Manifest.from_bytes(text.encode(), store.uri(fence[1].key))):
+    found = highest_fence(entries(store, prefix))
+    fence = read_fence(store, found[1]) if found else None
+    if not found or not fence or not fence.manifest or not is_complete(store, fence.manifest):
         return
-    if highest_fence(entries(store, prefix)) != fence:  # looking at every object took its time
+    if highest_fence(entries(store, prefix)) != found:  # looking at every object took its time
         return
+    text = fence.manifest.to_bytes()
     manifest = store.get(prefix + MANIFEST)
     if manifest is None:
-        store.put_if_absent(prefix + MANIFEST, text.encode())
-    if manifest in (None, text.encode()) and store.head(prefix + SUCCESS) is None:
-        store.put(prefix + SUCCESS, success_of(Manifest.from_bytes(text.encode(), store.uri(prefix + MANIFEST))))
+        store.put_if_absent(prefix + MANIFEST, text)
+    if manifest in (None, text) and store.head(prefix + SUCCESS) is None:
+        store.put(prefix + SUCCESS, success_of(fence.manifest))

@@ -63,20 +63,28 @@ class Split:
 class PlanHead:
     """What every task of a run shares. `claim` is the run's number at its prefix: a later claim outranks it.
 
-    `splits` is how many tasks there are, so that limits can be divided.
+    `splits` is how many tasks there are, so that limits can be divided. `name` is what the run's objects are
+    named after.
     """
 
     run: str
     claim: int
     schema: Schema
     splits: int
+    name: str
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": self.run, "claim": self.claim, "schema": self.schema.to_json(), "splits": self.splits}
+        return {
+            "run": self.run,
+            "claim": self.claim,
+            "schema": self.schema.to_json(),
+            "splits": self.splits,
+            "name": self.name,
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PlanHead:
-        return cls(data["run"], data["claim"], Schema.from_json(data["schema"]), data["splits"])
+        return cls(data["run"], data["claim"], Schema.from_json(data["schema"]), data["splits"], data["name"])
 
 
 @dataclass(frozen=True, slots=True)

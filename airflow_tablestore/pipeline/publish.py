@@ -9,10 +9,9 @@ whoever outranks a frozen publisher aborts them and it can never finish. Why so:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from airflow_tablestore.errors import (
     DirtyLimitExceeded,
@@ -29,13 +28,13 @@ from airflow_tablestore.pipeline.claim import (
     abort_recorded,
     entries,
     highest_fence,
-    read_json,
     recorded,
     split_entries,
     to_json,
 )
 from airflow_tablestore.pipeline.contract import PendingObject
-from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours
+from airflow_tablestore.pipeline.fence import Fence, fences, retired_names, write_fence
+from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours, name_of
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest, stands
 from airflow_tablestore.pipeline.markers import restore_markers, success_of
 from airflow_tablestore.pipeline.store import Store, UploadGone
@@ -78,9 +77,7 @@ class _Publisher:
     store: Store
     publication: Publication
     before: Before
-    fence: dict[str, Any] = field(default_factory=dict)
-    final: Manifest | None = None
-    replaced: tuple[str, ...] = ()
+    fence: Fence | None = None
 
     def key(self, name: str) -> str:
         return self.publication.prefix + name
@@ -116,10 +113,10 @@ def publish_objects(store: Store, publication: Publication, before: Before = lam
     publisher = _Publisher(store, publication, before)
     for name, act in STEPS:
         before(name)
-        if publisher.fence:
+        if publisher.fence is not None:
             publisher.check_rank()
         act(publisher)
-    return _known(publisher.final)
+    return _final(publisher)
 
 
 def refuse_foreign_pipeline(manifest: Manifest | None, pipeline: str, place: str) -> None:
@@ -142,34 +139,42 @@ def _check(p: _Publisher) -> None:
     refuse_foreign_pipeline(standing, manifest.pipeline, p.place)
     if standing and standing.claim > manifest.claim:
         raise StartOver(f"A later run ({standing.run}) has been published at {p.place}.", task="plan")
-    _refuse_half_replaced(p, _kept(p, standing or read_manifest(p.store, p.publication.prefix, PREVIOUS)))
+    lower = _lower_fences(p)
+    _refuse_half_replaced(p, _kept(p, standing or read_manifest(p.store, p.publication.prefix, PREVIOUS)), lower)
+    _refuse_retired(p, lower)
     p.check_rank()
 
 
 def _raise_fence(p: _Publisher) -> None:
     claim, attempt = p.publication.rank
-    fence: dict[str, Any] = {
-        "pipeline": p.publication.manifest.pipeline,
-        "manifest_upload": p.store.initiate(p.key(MANIFEST)),
-        "success_upload": p.store.initiate(p.key(SUCCESS)),
-    }
+    fence = Fence(
+        p.publication.manifest.pipeline,
+        manifest_upload=p.store.initiate(p.key(MANIFEST)),
+        success_upload=p.store.initiate(p.key(SUCCESS)),
+    )
     # The uploads' ids are random, so the body is unique: put_if_absent can tell a lost answer from a lost race.
-    if not p.store.put_if_absent(fence_key(p.publication.prefix, claim, attempt), to_json(fence)):
+    if not p.store.put_if_absent(fence_key(p.publication.prefix, claim, attempt), to_json(fence.to_json())):
         raise Superseded(f"attempt {attempt} of this publication has begun elsewhere; this one stops")
     p.fence = fence
 
 
 def _abort_outranked(p: _Publisher) -> None:
-    pipeline = p.publication.manifest.pipeline
-    for entry, fence in _lower_fences(p):
-        if fence.get("pipeline") == pipeline:
-            p.store.abort(p.key(MANIFEST), fence["manifest_upload"])
-            p.store.abort(p.key(SUCCESS), fence["success_upload"])
-        else:
-            log.warning("%s belongs to another pipeline and is left alone", p.store.uri(entry.key))
+    for rank, fence in _lower_fences(p):
+        _abort_markers(p, rank, fence)
     for entry in split_entries(p.found()):
         if entry.claim < p.publication.manifest.claim:
-            abort_recorded(p.store, pipeline, entry)
+            abort_recorded(p.store, p.publication.manifest.pipeline, entry)
+
+
+def _abort_markers(p: _Publisher, rank: Rank, fence: Fence) -> None:
+    if fence.pipeline != p.publication.manifest.pipeline:
+        key = fence_key(p.publication.prefix, *rank)
+        log.warning("%s belongs to another pipeline and is left alone", p.store.uri(key))
+        return
+    p.store.abort(p.key(MANIFEST), fence.manifest_upload)
+    p.store.abort(p.key(SUCCESS), fence.success_upload)
+    for upload in fence.restoring:
+        p.store.abort(upload.key, upload.upload_id)
 
 
 def _intend(p: _Publisher) -> None:
@@ -177,24 +182,25 @@ def _intend(p: _Publisher) -> None:
 
     So nobody has to guess after a crash: a later publisher removes what this one had in mind to make or to remove.
     """
-    publication = p.publication
+    publication, lower = p.publication, _lower_fences(p)
     standing, previous = (read_manifest(p.store, publication.prefix, name) for name in (MANIFEST, PREVIOUS))
     own, base = publication.manifest, standing or previous
     kept = _kept(p, base)
-    _refuse_half_replaced(p, kept)
+    _refuse_half_replaced(p, kept, lower)
+    _refuse_retired(p, lower)
     final = own.listing_also(kept)
     final = replace(final, objects=tuple(sorted(final.objects, key=lambda o: o.key)))
     listed = {o.key for manifest in (standing, previous) if manifest for o in manifest.objects}
-    for entry, fence in _lower_fences(p):
-        listed |= set(_intended(p, entry, fence))
+    listed |= {key for rank, fence in lower for key in _left_by(p, rank, fence)}
     stays = {o.key for o in final.objects}
     foreign = [o.key for o in p.store.list(publication.prefix) if not _is_known(p, o.key, listed | stays)]
     if foreign or (base and base.claim != own.claim):
         _refuse_conflict(p, foreign)
-    p.replaced = tuple(sorted((listed | set(_removable(p, foreign))) - stays))
-    p.final = final
-    p.fence |= {"manifest": final.to_bytes().decode(), "replaced": list(p.replaced)}
-    p.store.put(fence_key(publication.prefix, *publication.rank), to_json(p.fence))
+    replaced = tuple(sorted((listed | set(_removable(p, foreign))) - stays))
+    fence = replace(_raised(p), manifest=final, replaced=replaced)
+    known = [*(one for _, one in lower), fence]
+    p.fence = replace(fence, retired=retired_names(publication.prefix, own.pipeline, _own_name(p), known))
+    write_fence(p.store, publication.prefix, publication.rank, p.fence)
 
 
 def _kept(p: _Publisher, base: Manifest | None) -> list[PublishedObject]:
@@ -204,12 +210,12 @@ def _kept(p: _Publisher, base: Manifest | None) -> list[PublishedObject]:
     return [o for o in base.objects if o.run != p.publication.manifest.run]
 
 
-def _refuse_half_replaced(p: _Publisher, kept: Sequence[PublishedObject]) -> None:
+def _refuse_half_replaced(p: _Publisher, kept: Sequence[PublishedObject], lower: Sequence[tuple[Rank, Fence]]) -> None:
     """An appended run that was published again, and stopped halfway, has objects that no manifest describes.
 
     :raises StartOver: it must be finished first; so this is asked before the fence keeps it from that.
     """
-    intended = {o.key: o for entry, fence in _lower_fences(p) for o in _planned_objects(p, entry, fence)}
+    intended = {o.key: o for _, fence in lower if fence.manifest for o in fence.manifest.objects}
     for listed in kept:
         other = intended.get(listed.key)
         if other is not None and other.crc64 != listed.crc64:
@@ -219,6 +225,25 @@ def _refuse_half_replaced(p: _Publisher, kept: Sequence[PublishedObject]) -> Non
                 f"Run {listed.run} was published again at {p.place} and stopped halfway; finish it first. In that run:"
             )
             raise StartOver(told, task="publish")
+
+
+def _refuse_retired(p: _Publisher, lower: Sequence[tuple[Rank, Fence]]) -> None:
+    """A lower publisher that is frozen within its deletion may still delete what it has replaced.
+
+    Asked once more after the fence is up: whoever decides to delete later than that is outranked before it does.
+    :raises StartOver: objects of this run are among that; another plan gives them other names.
+    """
+    own = {upload.key for upload in p.publication.uploads}
+    for _, fence in lower:
+        if own.intersection(fence.replaced) or _own_name(p) in fence.retired:
+            told = f"Objects of run {p.publication.manifest.run} were replaced at {p.place} since it was planned."
+            raise StartOver(told, task="plan")
+
+
+def _own_name(p: _Publisher) -> str:
+    """What this run's objects are named after; empty when it has none."""
+    uploads, pipeline = p.publication.uploads, p.publication.manifest.pipeline
+    return (name_of(p.publication.prefix, pipeline, uploads[0].key) if uploads else None) or ""
 
 
 def _remove_success(p: _Publisher) -> None:
@@ -263,11 +288,11 @@ def _complete(p: _Publisher, upload: PendingObject) -> None:
 
 
 def _write_manifest(p: _Publisher) -> None:
-    _finish_marker(p, MANIFEST, str(p.fence["manifest_upload"]), _known(p.final).to_bytes())
+    _finish_marker(p, MANIFEST, _raised(p).manifest_upload, _final(p).to_bytes())
 
 
 def _write_success(p: _Publisher) -> None:
-    _finish_marker(p, SUCCESS, str(p.fence["success_upload"]), success_of(_known(p.final)))
+    _finish_marker(p, SUCCESS, _raised(p).success_upload, success_of(_final(p)))
 
 
 def _finish_marker(p: _Publisher, name: str, upload_id: str, data: bytes) -> None:
@@ -281,10 +306,11 @@ def _finish_marker(p: _Publisher, name: str, upload_id: str, data: bytes) -> Non
 
 
 def _delete_replaced(p: _Publisher) -> None:
-    for start in range(0, len(p.replaced), 1000):
+    replaced = _raised(p).replaced
+    for start in range(0, len(replaced), 1000):
         if start:
             p.check_rank()
-        p.store.delete(p.replaced[start : start + 1000])
+        p.store.delete(replaced[start : start + 1000])
 
 
 def _delete_previous(p: _Publisher) -> None:
@@ -298,6 +324,8 @@ def _clear_pending(p: _Publisher) -> None:
     record of an attempt above the published one stays: its split is being exported again, for a publication to come.
     """
     claim, attempt = p.publication.rank
+    for rank, fence in _lower_fences(p):
+        _abort_markers(p, rank, fence)  # those that it began to restore since
     published = {(upload.key, upload.upload_id) for upload in p.publication.uploads}
     found = p.found()
     records = [(e, recorded(p.store, e)[1]) for e in split_entries(found) if e.claim == claim]
@@ -312,6 +340,8 @@ def _clear_pending(p: _Publisher) -> None:
         else:
             abort_recorded(p.store, p.publication.manifest.pipeline, entry, but=published)
     p.store.delete([entry.key for entry in found if entry.claim <= claim and entry.key not in stays])
+    p.fence = replace(_raised(p), is_finished=True)
+    write_fence(p.store, p.publication.prefix, p.publication.rank, p.fence)
 
 
 STEPS: tuple[tuple[str, Callable[[_Publisher], None]], ...] = (
@@ -332,23 +362,18 @@ STEPS: tuple[tuple[str, Callable[[_Publisher], None]], ...] = (
 """What is done, in order. Killed before complete_uploads: the earlier export's objects are untouched."""
 
 
-def _lower_fences(p: _Publisher) -> Sequence[tuple[Entry, dict[str, Any]]]:
-    lower = [
-        e for e in p.found() if e.publish_attempt is not None and (e.claim, e.publish_attempt) < p.publication.rank
-    ]
-    return [(entry, body) for entry in lower if (body := read_json(p.store, entry.key))]
+def _lower_fences(p: _Publisher) -> Sequence[tuple[Rank, Fence]]:
+    return fences(p.store, p.found(), p.publication.rank)
 
 
-def _intended(p: _Publisher, entry: Entry, fence: Mapping[str, Any]) -> Iterable[str]:
-    """The objects that an earlier publisher had in mind to make or to remove."""
-    yield from fence.get("replaced", ())
-    yield from (o.key for o in _planned_objects(p, entry, fence))
+def _left_by(p: _Publisher, rank: Rank, fence: Fence) -> Iterable[str]:
+    """The objects that an earlier publisher had in mind to make, or to remove and may have left.
 
-
-def _planned_objects(p: _Publisher, entry: Entry, fence: Mapping[str, Any]) -> tuple[PublishedObject, ...]:
-    if "manifest" not in fence:
-        return ()
-    return Manifest.from_bytes(fence["manifest"].encode(), p.store.uri(entry.key)).objects
+    What a finished attempt of this same run has removed is kept in mind too: the run may not make it again.
+    """
+    yield from fence.keys
+    if not fence.is_finished or rank[0] == p.publication.manifest.claim:
+        yield from fence.replaced
 
 
 def _is_known(p: _Publisher, key: str, known: set[str]) -> bool:
@@ -380,7 +405,14 @@ def _few(p: _Publisher, keys: Sequence[str]) -> str:
     return names + (f" and {len(keys) - NAMED_IN_LOG} more" if len(keys) > NAMED_IN_LOG else "")
 
 
-def _known(final: Manifest | None) -> Manifest:
+def _raised(p: _Publisher) -> Fence:
+    if p.fence is None:
+        raise TablestoreError("a publication's steps were not done in their order")
+    return p.fence
+
+
+def _final(p: _Publisher) -> Manifest:
+    final = _raised(p).manifest
     if final is None:
         raise TablestoreError("a publication's steps were not done in their order")
     return final

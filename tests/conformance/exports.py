@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from airflow_tablestore.pipeline.claim import UploadLog, take_claim
 from airflow_tablestore.pipeline.contract import Column, PendingObject, Schema
+from airflow_tablestore.pipeline.fence import run_name
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS, object_key
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, is_complete, read_manifest
 from airflow_tablestore.pipeline.publish import Publication
@@ -26,14 +27,17 @@ def claimed(store: Store, run: str) -> int:
 
 
 def uploaded(
-    store: Store, run: str, claim: int, contents: Mapping[int, bytes], attempt: int = 1
+    store: Store, name: str, claim: int, contents: Mapping[int, bytes], attempt: int = 1
 ) -> tuple[PendingObject, ...]:
-    """One object per split, as each split's task uploads it."""
+    """One object per split, as each split's task uploads it.
+
+    :param name: what the objects are named after.
+    """
     objects = []
     for split, data in contents.items():
         log = UploadLog(store, PREFIX, PIPELINE, claim, split, attempt)
         log.take_over()
-        key = object_key(PREFIX, PIPELINE, run, split, 0, 0, ".csv")
+        key = object_key(PREFIX, PIPELINE, name, split, 0, 0, ".csv")
         upload_id = log.begin(key)
         store.upload_part(key, upload_id, 1, data)
         objects.append(PendingObject(key, upload_id, rows=len(data), bytes=len(data), crc64=crc64_of(data)))
@@ -61,7 +65,8 @@ def publication(
 def prepared(store: Store, run: str, *contents: bytes, mode: WriteMode = WriteMode.TRUNCATE) -> Publication:
     """A run whose export tasks are done."""
     claim = claimed(store, run)
-    return publication(run, claim, uploaded(store, run, claim, dict(enumerate(contents))), mode=mode)
+    name = run_name(store, PREFIX, PIPELINE, run, claim)
+    return publication(run, claim, uploaded(store, name, claim, dict(enumerate(contents))), mode=mode)
 
 
 def again(earlier: Publication, **changes: Any) -> Publication:
@@ -88,3 +93,25 @@ def assert_published(store: Any, run: str, *contents: bytes) -> None:
 
 def markers(store: Any) -> set[str]:
     return {name for name in (MANIFEST, SUCCESS) if store.get(PREFIX + name) is not None}
+
+
+class FrozenInside:
+    """The store as a publisher sees it that freezes after a step's rank check and before its first change."""
+
+    def __init__(self, store: Any, step: str, meanwhile: Callable[[], object]):
+        self._store, self._step, self._meanwhile = store, step, meanwhile
+        self._is_armed = self.has_woken = False
+
+    def before(self, step: str) -> None:
+        self._is_armed = step == self._step
+
+    def __getattr__(self, verb: str) -> Any:
+        act = getattr(self._store, verb)
+
+        def asked(*args: Any) -> Any:
+            if self._is_armed and verb in ("put", "delete", "complete"):
+                self._is_armed, self.has_woken = False, True
+                self._meanwhile()
+            return act(*args)
+
+        return asked

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from airflow_tablestore.errors import RetryLater, Superseded
+from airflow_tablestore.errors import RetryLater, StartOver, Superseded
 from airflow_tablestore.pipeline.claim import UploadLog
 from airflow_tablestore.pipeline.contract import PendingObject
 from airflow_tablestore.pipeline.publish import publish_objects
 from tests.conformance.exports import (
     PIPELINE,
     PREFIX,
+    FrozenInside,
     assert_published,
     claimed,
     markers,
@@ -96,3 +97,41 @@ def test_an_upload_that_cannot_be_recorded_is_aborted(tmp_path):
         UploadLog(store, PREFIX, PIPELINE, claim=1, split=0, attempt=1).begin(PREFIX + "k")
 
     assert store.pending_uploads() == []
+
+
+def test_a_publisher_frozen_inside_its_deletion_spares_a_run_published_again(store):
+    publish_objects(store, prepared(store, "r1", b"old"))
+    sleeper, later = prepared(store, "r2", b"sleeper"), prepared(store, "r1", b"r1 again")
+    frozen = FrozenInside(store, "delete_replaced", lambda: publish_objects(store, later))
+
+    with pytest.raises(Superseded):
+        publish_objects(frozen, sleeper, frozen.before)
+
+    assert_published(store, "r1", b"r1 again")
+
+
+def test_a_publisher_frozen_inside_its_deletion_spares_a_run_that_comes_later_still(store):
+    publish_objects(store, prepared(store, "r1", b"old"))
+
+    def meanwhile() -> None:
+        for run in ("r3", "r4", "r1"):
+            publish_objects(store, prepared(store, run, run.encode()))
+
+    frozen = FrozenInside(store, "delete_replaced", meanwhile)
+    with pytest.raises(Superseded):
+        publish_objects(frozen, prepared(store, "r2", b"sleeper"), frozen.before)
+
+    assert_published(store, "r1", b"r1")
+
+
+def test_objects_that_somebody_may_still_delete_are_not_made_again(store):
+    first = prepared(store, "r1", b"a", b"b")
+    claim = first.manifest.claim
+    publish_objects(store, first)
+    publish_objects(store, publication("r1", claim, first.uploads[:1], attempt=2))
+    redone = uploaded(store, "r1", claim, {1: b"b again"}, attempt=2)
+
+    with pytest.raises(StartOver, match="Clear the task 'plan'"):
+        publish_objects(store, publication("r1", claim, (first.uploads[0], *redone), attempt=3))
+
+    assert_published(store, "r1", b"a")

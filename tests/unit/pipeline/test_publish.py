@@ -18,6 +18,7 @@ from airflow_tablestore.pipeline.target import WriteMode
 from tests.conformance.exports import (
     PIPELINE,
     PREFIX,
+    FrozenInside,
     again,
     assert_published,
     claimed,
@@ -136,9 +137,12 @@ def test_append_of_a_rerun_replaces_its_own(store):
     assert_published(store, "r1", b"one again", b"two")
 
 
-def test_append_waits_for_a_rerun_that_stopped_halfway(store):
-    publish_objects(store, prepared(store, "r1", b"one", mode=WriteMode.APPEND))
-    rerun = prepared(store, "r1", b"one again", mode=WriteMode.APPEND)
+def test_append_waits_for_a_split_exported_again_and_published_halfway(store):
+    first = prepared(store, "r1", b"one", mode=WriteMode.APPEND)
+    publish_objects(store, first)
+    claim = first.manifest.claim
+    redone = uploaded(store, "r1", claim, {0: b"one again"}, attempt=2)
+    rerun = publication("r1", claim, redone, attempt=2, mode=WriteMode.APPEND)
     with pytest.raises(Crash):
         publish_objects(store, rerun, crashing_at("write_manifest"))
     later = prepared(store, "r2", b"two", mode=WriteMode.APPEND)
@@ -149,6 +153,37 @@ def test_append_waits_for_a_rerun_that_stopped_halfway(store):
     publish_objects(store, again(rerun))
     publish_objects(store, again(later))
     assert_published(store, "r2", b"one again", b"two")
+
+
+def test_append_passes_over_a_rerun_that_stopped_halfway(store):
+    publish_objects(store, prepared(store, "r1", b"one", mode=WriteMode.APPEND))
+    with pytest.raises(Crash):
+        publish_objects(store, prepared(store, "r1", b"again", mode=WriteMode.APPEND), crashing_at("write_manifest"))
+
+    publish_objects(store, prepared(store, "r2", b"two", mode=WriteMode.APPEND))
+
+    assert_published(store, "r2", b"one", b"two")
+
+
+def test_a_run_published_again_makes_other_keys(store):
+    publish_objects(store, prepared(store, "r1", b"old"))
+    first = visible(store)
+
+    publish_objects(store, prepared(store, "r1", b"new"))
+
+    assert_published(store, "r1", b"new")
+    assert not first.keys() & visible(store).keys()
+
+
+def test_a_finished_publisher_leaves_no_deletions_to_the_next(store):
+    for run in ("r1", "r2", "r3"):
+        publish_objects(store, prepared(store, run, b"x"))
+    store.requests.clear()
+
+    publish_objects(store, prepared(store, "r4", b"x"))
+
+    deleted = {key for verb, key in store.requests if verb == "delete" and key.endswith(".csv")}
+    assert deleted == {f"{PREFIX}{PIPELINE}-r3-00000-00-0000.csv"}
 
 
 def test_non_conflict_refuses_what_stands_there_and_touches_nothing(store):
@@ -339,30 +374,8 @@ def test_a_publisher_frozen_inside_a_step_cannot_spoil_a_later_run(store, verb_k
     with pytest.raises(Superseded):
         publish_objects(frozen, sleeper, frozen.before)
 
-    assert frozen.woke
+    assert frozen.has_woken
     assert_published(store, "r3", b"new")
-
-
-class FrozenInside:
-    """The store as a publisher sees it that freezes after a step's rank check and before its first write."""
-
-    def __init__(self, store: FolderStore, step: str, meanwhile):
-        self._store, self._step, self._meanwhile = store, step, meanwhile
-        self._armed = self.woke = False
-
-    def before(self, step: str) -> None:
-        self._armed = step == self._step
-
-    def __getattr__(self, verb: str):
-        act = getattr(self._store, verb)
-
-        def asked(*args):
-            if self._armed and verb in ("put", "delete", "complete"):
-                self._armed, self.woke = False, True
-                self._meanwhile()
-            return act(*args)
-
-        return asked if callable(act) else act
 
 
 def test_a_sleeping_attempt_cannot_finish_after_its_successor(store):
