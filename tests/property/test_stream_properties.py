@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,8 @@ from airflow_tablestore.wire.stream import (
     get_stream_records,
     list_streams,
 )
+
+pytestmark = pytest.mark.slow
 
 NOW = 1_700_000_000_000_000_000
 KEYS = range(8)
