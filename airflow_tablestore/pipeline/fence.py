@@ -25,18 +25,17 @@ MOST_RETIRED = 1000
 class Fence:
     """One publisher's fence.
 
+    `uploads` are those of markers that its owner has begun: its own first, then what it puts back for somebody higher.
     `manifest` is what will stand; None until that is decided, with `replaced`, the keys that will be deleted.
-    `retired` names may not be used again, the latest last. `restoring` are the uploads of markers that its owner puts
-    back for whoever outranks it. `is_finished`: it has published, and has deleted all it had in mind to delete.
+    `retired` names may not be used again, the latest last. `is_finished`: it has published, and has deleted all it had
+    in mind to delete.
     """
 
     pipeline: str
-    manifest_upload: str
-    success_upload: str
+    uploads: tuple[Upload, ...]
     manifest: Manifest | None = field(default=None, repr=False)
     replaced: tuple[str, ...] = field(default=(), repr=False)
     retired: tuple[str, ...] = field(default=(), repr=False)
-    restoring: tuple[Upload, ...] = ()
     is_finished: bool = False
 
     @property
@@ -47,12 +46,10 @@ class Fence:
     def to_json(self) -> dict[str, Any]:
         return {
             "pipeline": self.pipeline,
-            "manifest_upload": self.manifest_upload,
-            "success_upload": self.success_upload,
+            "uploads": [[upload.key, upload.upload_id] for upload in self.uploads],
             "manifest": self.manifest.to_bytes().decode() if self.manifest else None,
             "replaced": list(self.replaced),
             "retired": list(self.retired),
-            "restoring": [[upload.key, upload.upload_id] for upload in self.restoring],
             "finished": self.is_finished,
         }
 
@@ -63,12 +60,10 @@ class Fence:
             text = data["manifest"]
             return cls(
                 data["pipeline"],
-                data["manifest_upload"],
-                data["success_upload"],
+                tuple(Upload(key, upload_id) for key, upload_id in data["uploads"]),
                 Manifest.from_bytes(text.encode(), place) if text else None,
                 tuple(data["replaced"]),
                 tuple(data["retired"]),
-                tuple(Upload(key, upload_id) for key, upload_id in data["restoring"]),
                 data["finished"],
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:

@@ -25,6 +25,7 @@ from airflow_tablestore.errors import (
 from airflow_tablestore.pipeline.claim import (
     Entry,
     Rank,
+    Upload,
     abort_recorded,
     entries,
     highest_fence,
@@ -36,7 +37,7 @@ from airflow_tablestore.pipeline.contract import PendingObject
 from airflow_tablestore.pipeline.fence import Fence, fences, retired_names, write_fence
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours, name_of
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest, stands
-from airflow_tablestore.pipeline.markers import restore_markers, success_of
+from airflow_tablestore.pipeline.markers import finish_marker, restore_markers, success_of
 from airflow_tablestore.pipeline.store import Store, UploadGone
 from airflow_tablestore.pipeline.target import WriteMode
 
@@ -94,7 +95,8 @@ class _Publisher:
         highest = highest_fence(self.found())
         if highest is None or highest[0] <= self.publication.rank:
             return
-        restore_markers(self.store, self.publication.prefix)
+        publication = self.publication
+        restore_markers(self.store, publication.prefix, publication.manifest.pipeline, publication.rank, self.fence)
         (claim, attempt), (own, _) = highest[0], self.publication.rank
         who = (
             f"attempt {attempt} of this publication" if claim == own else f"a later run (claim {claim}, this is {own})"
@@ -149,8 +151,7 @@ def _raise_fence(p: _Publisher) -> None:
     claim, attempt = p.publication.rank
     fence = Fence(
         p.publication.manifest.pipeline,
-        manifest_upload=p.store.initiate(p.key(MANIFEST)),
-        success_upload=p.store.initiate(p.key(SUCCESS)),
+        tuple(Upload(key, p.store.initiate(key)) for key in (p.key(MANIFEST), p.key(SUCCESS))),
     )
     # The uploads' ids are random, so the body is unique: put_if_absent can tell a lost answer from a lost race.
     if not p.store.put_if_absent(fence_key(p.publication.prefix, claim, attempt), to_json(fence.to_json())):
@@ -171,9 +172,7 @@ def _abort_markers(p: _Publisher, rank: Rank, fence: Fence) -> None:
         key = fence_key(p.publication.prefix, *rank)
         log.warning("%s belongs to another pipeline and is left alone", p.store.uri(key))
         return
-    p.store.abort(p.key(MANIFEST), fence.manifest_upload)
-    p.store.abort(p.key(SUCCESS), fence.success_upload)
-    for upload in fence.restoring:
+    for upload in fence.uploads:
         p.store.abort(upload.key, upload.upload_id)
 
 
@@ -288,21 +287,21 @@ def _complete(p: _Publisher, upload: PendingObject) -> None:
 
 
 def _write_manifest(p: _Publisher) -> None:
-    _finish_marker(p, MANIFEST, _raised(p).manifest_upload, _final(p).to_bytes())
+    _write_marker(p, MANIFEST, _final(p).to_bytes())
 
 
 def _write_success(p: _Publisher) -> None:
-    _finish_marker(p, SUCCESS, _raised(p).success_upload, success_of(_final(p)))
+    _write_marker(p, SUCCESS, success_of(_final(p)))
 
 
-def _finish_marker(p: _Publisher, name: str, upload_id: str, data: bytes) -> None:
+def _write_marker(p: _Publisher, name: str, data: bytes) -> None:
+    upload = next(upload for upload in _raised(p).uploads if upload.key == p.key(name))
     try:
-        part = p.store.upload_part(p.key(name), upload_id, 1, data)
-        p.store.complete(p.key(name), upload_id, [part])
+        finish_marker(p.store, upload, data)
     except UploadGone as error:
         p.check_rank()
-        if p.store.get(p.key(name)) != data:
-            raise RetryLater(f"the upload of {p.store.uri(p.key(name))} is gone", code="UploadGone") from error
+        if p.store.get(upload.key) != data:
+            raise RetryLater(f"the upload of {p.store.uri(upload.key)} is gone", code="UploadGone") from error
 
 
 def _delete_replaced(p: _Publisher) -> None:

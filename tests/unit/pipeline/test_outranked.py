@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ import pytest
 from airflow_tablestore.errors import RetryLater, StartOver, Superseded
 from airflow_tablestore.pipeline.claim import UploadLog
 from airflow_tablestore.pipeline.contract import PendingObject
+from airflow_tablestore.pipeline.layout import SUCCESS
 from airflow_tablestore.pipeline.publish import publish_objects
+from airflow_tablestore.pipeline.store import Part
 from tests.conformance.exports import (
     PIPELINE,
     PREFIX,
     FrozenInside,
+    again,
     assert_published,
     claimed,
     markers,
@@ -33,6 +37,14 @@ class FullStore(FolderStore):
 
     def put(self, key: str, data: bytes) -> None:
         raise RetryLater("no", operation="PutObject")
+
+
+def crashing_at(step: str):
+    def before(name: str) -> None:
+        if name == step:
+            raise Crash(step)
+
+    return before
 
 
 @pytest.fixture
@@ -135,3 +147,44 @@ def test_objects_that_somebody_may_still_delete_are_not_made_again(store):
         publish_objects(store, publication("r1", claim, (first.uploads[0], *redone), attempt=3))
 
     assert_published(store, "r1", b"a")
+
+
+class FrozenRestoring(FolderStore):
+    """A store whose user freezes before it makes `_SUCCESS` stand."""
+
+    def __init__(self, folder: Path, meanwhile: Callable[[], object]):
+        super().__init__(folder)
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def put(self, key: str, data: bytes) -> None:
+        self._freeze(key)
+        super().put(key, data)
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> int:
+        self._freeze(key)
+        return super().complete(key, upload_id, parts)
+
+    def _freeze(self, key: str) -> None:
+        if key == PREFIX + SUCCESS and self._meanwhile:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+
+
+def test_a_marker_put_back_late_does_not_stand_beside_a_third_publishers_work(store, tmp_path):
+    publish_objects(store, prepared(store, "r1", b"old"))
+    sleeper, second, third = prepared(store, "r2", b"2"), prepared(store, "r3", b"3"), prepared(store, "r4", b"4")
+
+    def third_stops_halfway() -> None:
+        with pytest.raises(Crash):
+            publish_objects(store, third, crashing_at("write_manifest"))
+
+    restoring = FrozenRestoring(tmp_path, third_stops_halfway)
+    frozen = FrozenInside(restoring, "remove_success", lambda: publish_objects(store, second))
+    with pytest.raises(Superseded):
+        publish_objects(frozen, sleeper, frozen.before)
+
+    assert third.uploads[0].key in store.keys(PREFIX)
+    assert markers(store) == set()
+    publish_objects(store, again(third))
+    assert_published(store, "r4", b"4")
+    assert store.pending_uploads() == []

@@ -271,6 +271,15 @@ def test_stopped_between_completions_neither_marker_stands(store):
     assert markers(store) == set()
 
 
+def test_stopped_before_success_the_manifest_stands_alone(store):
+    publish_objects(store, prepared(store, "r1", b"old"))
+
+    with pytest.raises(Crash):
+        publish_objects(store, prepared(store, "r2", b"new"), crashing_at("write_success"))
+
+    assert markers(store) == {MANIFEST}
+
+
 @pytest.mark.parametrize("mode", [WriteMode.TRUNCATE, WriteMode.APPEND])
 @pytest.mark.parametrize("step", [name for name, _ in STEPS])
 def test_a_later_run_cleans_up_after_one_that_was_given_up(store, step, mode):
