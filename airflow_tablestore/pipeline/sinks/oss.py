@@ -6,6 +6,7 @@ compared with the server's); a verb that may be repeated has been repeated befor
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 import logging
 import random
@@ -79,13 +80,28 @@ class OssEndpoint:
 class ObjectStore:
     """One bucket of OSS, as `pipeline.store.Store` says. Each thread has connections of its own.
 
-    :param sleep: how to wait between attempts, in seconds.
+    :param sleep: how to wait between attempts, in seconds; true means that no further attempt is wanted.
     """
 
-    def __init__(self, endpoint: OssEndpoint, bucket: str, *, sleep: Callable[[float], None] = time.sleep):
+    def __init__(self, endpoint: OssEndpoint, bucket: str, *, sleep: Callable[[float], bool | None] = time.sleep):
         self.endpoint, self.bucket_name = endpoint, bucket
         self._sleep = sleep
         self._local = threading.local()
+        self._sessions: list[oss2.Session] = []
+
+    def pausing(self, sleep: Callable[[float], bool | None]) -> ObjectStore:
+        """This bucket over the same connections, with a wait of its own between attempts: `stop.wait` of a run.
+
+        A run that is asked to end then gives up at its next pause.
+        """
+        other = copy.copy(self)
+        other._sleep = sleep
+        return other
+
+    def close(self) -> None:
+        """Close the connections that are kept; the store may still be used, and then opens them again."""
+        for session in list(self._sessions):
+            session.session.close()
 
     def uri(self, key: str) -> str:
         """oss://bucket/key."""
@@ -148,7 +164,14 @@ class ObjectStore:
         """Remove the objects; those that are absent already are none the worse."""
         rest = iter(keys)
         while chunk := list(islice(rest, KEYS_PER_DELETE)):
-            self._repeat("DeleteMultipleObjects", chunk[0], partial(self._bucket.batch_delete_objects, chunk))
+            self._repeat("DeleteMultipleObjects", chunk[0], partial(self._delete_some, chunk))
+
+    def _delete_some(self, keys: Sequence[str]) -> None:
+        answer = self._bucket.batch_delete_objects(keys)
+        left = set(keys).difference(answer.deleted_keys)  # those that were absent are told as deleted
+        if left:
+            told = f"OSS answered, but did not delete {len(left)} of {len(keys)} objects, such as {self.uri(min(left))}"
+            raise RetryLater(told, operation="DeleteMultipleObjects", code="NotDeleted", request_id=answer.request_id)
 
     # ---- multipart uploads
 
@@ -214,11 +237,14 @@ class ObjectStore:
             auth = oss2.StsAuth(at.access_key_id, at.access_key_secret, at.security_token, version)
         else:
             auth = oss2.make_auth(at.access_key_id, at.access_key_secret, version)
+        session = oss2.Session()
+        self._sessions.append(session)
         try:
             return oss2.Bucket(
                 auth,
                 at.url,
                 self.bucket_name,
+                session=session,
                 connect_timeout=TIMEOUT_SECONDS,
                 enable_crc=False,  # its CRC64 is plain Python where crcmod has no C part; ours is compared instead
                 region=at.region,
@@ -245,7 +271,8 @@ class ObjectStore:
                 if attempt == ATTEMPTS:
                     raise
                 pause = min(CAP_SECONDS, BASE_SECONDS * 2 ** (attempt - 1))
-                self._sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - jitter, no secret
+                if self._sleep(pause * (1 + random.random()) / 2):  # noqa: S311 - jitter, no secret
+                    raise
         raise ProtocolError("an attempt neither ended nor failed")
 
     def _translated(self, operation: str, key: str, act: Callable[[], T]) -> T:

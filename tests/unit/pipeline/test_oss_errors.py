@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import oss2
 import pytest
@@ -25,6 +26,9 @@ def store_that_meets(*answers: Exception | object) -> tuple[ObjectStore, list[fl
     left = list(answers)
 
     class Scripted:
+        def __init__(self):
+            self.left = left
+
         def __getattr__(self, verb):
             def ask(*args, **kwargs):
                 answer = left.pop(0)
@@ -137,3 +141,38 @@ def test_the_bucket_stands_in_the_path_where_no_host_can_hold_it(url, is_local):
 def test_an_address_that_cannot_be_one_is_refused():
     with pytest.raises(Rejected):
         ObjectStore(OssEndpoint("https://oss-cn-hangzhou.aliyuncs.com", "id", "secret"), "NO").put("k", b"")
+
+
+class Deleted:
+    """An answer that tells which keys were deleted."""
+
+    request_id = "R1"
+
+    def __init__(self, *keys: str):
+        self.deleted_keys = keys
+
+
+def test_an_object_that_stays_undeleted_is_tried_again():
+    store, pauses = store_that_meets(Deleted("a"), Deleted("a", "b"))
+
+    store.delete(["a", "b"])
+
+    assert len(pauses) == 1
+
+
+def test_an_object_that_is_never_deleted_is_an_error():
+    store, _ = store_that_meets(*[Deleted("a")] * 6)
+
+    with pytest.raises(RetryLater, match=r"1 of 2 objects, such as oss://bucket/b"):
+        store.delete(["a", "b"])
+
+
+def test_a_stopped_run_makes_no_further_attempt():
+    store, _ = store_that_meets(refusal(503, "ServiceUnavailable"), refusal(503, "ServiceUnavailable"))
+    stop = threading.Event()
+    stop.set()
+
+    with pytest.raises(RetryLater):
+        store.pausing(stop.wait).put("k", b"")
+
+    assert len(store._local.bucket.left) == 1
