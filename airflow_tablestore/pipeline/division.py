@@ -32,6 +32,12 @@ LEAST_SLICE_BYTES = 64 * MIB
 MOST_SLICES = 99
 """Of one split: a slice's number has two digits in an object's name."""
 
+MOST_SLICES_IN_ALL = 4096
+"""Of a plan: it travels between tasks as one value, and a slice with its two keys takes some 200 bytes of it."""
+
+MOST_MEASURED = 64
+"""Slices whose sizes are looked at more closely. More of them are left without an estimate when it would be a guess."""
+
 UNSUPPORTED = frozenset({"OTSUnsupportOperation", "OTSParameterInvalid", "OTSNoPermissionAccess"})
 
 
@@ -64,7 +70,12 @@ def divide(
                 "%d tasks were asked for; the service cuts %s into %d parts", wanted, description.name, len(groups)
             )
     groups = _clamped(groups, most_splits)
-    return tuple(Split(number, _label(number, len(groups), group), _few(group)) for number, group in enumerate(groups))
+    is_guess = _is_guess([part for group in groups for part in group])
+    most = max(1, min(MOST_SLICES, MOST_SLICES_IN_ALL // len(groups)))
+    groups = [_few(group, most) for group in groups]
+    if is_guess and points.is_supported:
+        groups = _measured(groups, points)
+    return tuple(Split(number, _label(number, len(groups), group), group) for number, group in enumerate(groups))
 
 
 class _Points:
@@ -89,6 +100,30 @@ class _Points:
         return tuple(
             Slice(part, estimate) for part, estimate in cut_by_size(self._description, span, self._known[size], size)
         )
+
+
+def _measured(groups: list[tuple[Slice, ...]], points: _Points) -> list[tuple[Slice, ...]]:
+    """The same slices, with estimates of which little is guessed; 0 for all where finding out would take too long.
+
+    What does not reach from one of the service's points to the next is taken for half of the size that was asked for:
+    of a small table, and between an author's points, that is nearly all.
+    """
+    slices = [part for group in groups for part in group]
+    few = slices if len(slices) <= MOST_MEASURED else []
+    estimates: dict[KeyRange, int] = {}
+    for size in FINER_BYTES if few else ():
+        cuts = [points.cut(part.range, size) for part in few]
+        estimates = {part.range: _bytes(cut) for part, cut in zip(few, cuts, strict=True)}
+        if not _is_guess([part for cut in cuts for part in cut]):
+            break
+    return [tuple(Slice(part.range, estimates.get(part.range, 0)) for part in group) for group in groups]
+
+
+def _is_guess(slices: Sequence[Slice]) -> bool:
+    """Whether more than a quarter of the bytes are those of slices that are smaller than what was asked for."""
+    whole = max(part.estimated_bytes for part in slices)
+    whole = max(whole, min(size for size in (SLICE_BYTES, *FINER_BYTES) if size >= whole))
+    return 4 * sum(part.estimated_bytes for part in slices if part.estimated_bytes < whole) > _bytes(slices)
 
 
 def span_of(span: KeyRange) -> str:
@@ -124,9 +159,9 @@ def _clamped(groups: list[tuple[Slice, ...]], most: int) -> list[tuple[Slice, ..
     return [tuple(part for group in groups[i : i + size] for part in group) for i in range(0, len(groups), size)]
 
 
-def _few(group: tuple[Slice, ...]) -> tuple[Slice, ...]:
-    """The same range in slices of at least LEAST_SLICE_BYTES, as far as sizes are known, and at most MOST_SLICES."""
-    least = max(LEAST_SLICE_BYTES, -(-_bytes(group) // MOST_SLICES))
+def _few(group: tuple[Slice, ...], most: int) -> tuple[Slice, ...]:
+    """The same range in slices of at least LEAST_SLICE_BYTES, as far as sizes are known, and at most so many."""
+    least = max(LEAST_SLICE_BYTES, -(-_bytes(group) // most))
     made: list[tuple[Slice, ...]] = [()]
     for part in group:
         if made[-1] and _bytes(made[-1]) >= least:

@@ -7,8 +7,10 @@ from itertools import pairwise
 import pytest
 
 from airflow_tablestore.errors import Rejected, SpecError
-from airflow_tablestore.pipeline.division import MOST_SLICES, divide
+from airflow_tablestore.pipeline.division import MIB, MOST_SLICES, MOST_SLICES_IN_ALL, divide
 from airflow_tablestore.pipeline.selection import TableSelection
+from airflow_tablestore.wire.proto import table_pb2
+from airflow_tablestore.wire.table import SplitPoints
 from tests.conformance.memory_table import MemoryTable
 
 
@@ -104,6 +106,54 @@ def test_slices_of_a_huge_split_are_put_together():
 
     assert len(made) == 1
     assert len(made[0].slices) <= MOST_SLICES
+    assert_without_gap(made)
+
+
+class SizedTable(MemoryTable):
+    """Holds so many rows of a mebibyte each, and is cut where the asked size says."""
+
+    def __init__(self, mebibytes: int):
+        super().__init__([])
+        self._mebibytes = mebibytes
+
+    def send(self, call):
+        if call.operation != "ComputeSplitPointsBySize":
+            return super().send(call)
+        asked = table_pb2.ComputeSplitPointsBySizeRequest.FromString(call.body)
+        step = asked.split_size * asked.split_size_unit_in_byte // MIB
+        return SplitPoints(self.description.keys, tuple(points(*range(step, self._mebibytes, step))))
+
+
+def estimated(made) -> int:
+    return sum(part.estimated_bytes for split in made for part in split.slices)
+
+
+@pytest.mark.parametrize("how", [{}, {"points": (1, 2)}, {"tasks": 3}, {"begin": (0,)}])
+def test_the_estimate_of_a_small_table_is_small(how):
+    made = splits(SizedTable(4), **how)
+
+    assert 2 * MIB <= estimated(made) <= 6 * MIB
+
+
+def test_the_estimate_of_a_large_table_is_about_its_size():
+    made = splits(SizedTable(10_000), points=(100, 5000))
+
+    assert 9_000 * MIB <= estimated(made) <= 11_000 * MIB
+
+
+def test_an_estimate_that_would_be_a_guess_is_left_out():
+    made = splits(SizedTable(100), points=tuple(range(1, 100)))
+
+    assert len(made) == 100
+    assert estimated(made) == 0
+
+
+@pytest.mark.slow
+def test_the_slices_of_a_plan_stay_few_enough_to_travel():
+    made = splits(MemoryTable([], points=points(*range(1, 5000))), tasks=1024)
+
+    assert len(made) == 1024
+    assert sum(len(s.slices) for s in made) <= MOST_SLICES_IN_ALL
     assert_without_gap(made)
 
 
