@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import SpecError, StartOver
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Limits, Progress, Quiet, Report
-from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, is_ours, object_key
+from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, object_key
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, read_manifest
 from airflow_tablestore.pipeline.plan import Plan, PlanHead, Split, SplitReport, key_to_json
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
@@ -175,15 +175,17 @@ def _standing(export: FullExport, services: Services) -> Manifest | None:
 
 def _refuse_conflict(export: FullExport, services: Services) -> None:
     """:raises SpecError: write_mode is non_conflict and something stands under the prefix."""
+    from airflow_tablestore.pipeline.conflict import conflicting_key
+
     prefix = export.target.prefix
     if export.target.write_mode is not WriteMode.NON_CONFLICT:
         return
-    for found in services.store.list(prefix):
-        if not is_ours(prefix, found.key) or found.key in (prefix + MANIFEST, prefix + PREVIOUS):
-            raise SpecError(
-                f"{services.store.uri(prefix)} must be empty for write_mode non_conflict, but holds {found.key}; "
-                "choose another prefix, or truncate or append"
-            )
+    key = conflicting_key(services.store, prefix, export.pipeline)
+    if key is not None:
+        raise SpecError(
+            f"{services.store.uri(prefix)} must be empty for write_mode non_conflict, but holds {key}; "
+            "choose another prefix, or truncate or append"
+        )
 
 
 def _pinned_and_divided(
@@ -261,6 +263,7 @@ def _jobs(
 
     target, transforms = export.target, _transforms(export.source)
     dirty, throttle = DirtyRecords(export.limits.errors), Throttle(export.limits, tasks, sleep=stop.wait)
+    keys = tuple(column.name for column in head.schema.columns if column.is_key)
     jobs = []
     for split in splits:
         uploads = UploadLog(services.store, target.prefix, export.pipeline, head.claim, split.number, attempt)
@@ -270,7 +273,7 @@ def _jobs(
             name = partial(_key, export, head.name, split.number, number)
             schema = output_schema(source.schema(), transforms)
             writer = ObjectWriter(services.store, uploads, target.format, schema, name, target.max_object_bytes)
-            work = Work(source, transforms, target.format, writer, dirty, throttle, progress, stop)
+            work = Work(source, transforms, target.format, writer, dirty, throttle, progress, stop, keys)
             jobs.append(_Job(split.number, partial(carry, work), partial(_counts, source)))
     return jobs
 

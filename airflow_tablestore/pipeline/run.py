@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.pipeline.contract import Format, PendingObject, Progress, Source, Transform, Writer
 from airflow_tablestore.pipeline.dirty import DirtyRecords
 from airflow_tablestore.pipeline.throttle import Throttle
@@ -44,7 +45,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One slice's way from its source to its writer, and what it shares with the others."""
+    """One slice's way from its source to its writer, and what it shares with the others.
+
+    `key` are the source's columns that name a record.
+    """
 
     source: Source
     transforms: Sequence[Transform]
@@ -54,6 +58,7 @@ class Work:
     throttle: Throttle
     progress: Progress
     stop: threading.Event
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def carry(work: Work) -> Receipt:
             records = batch.records
             for transform in work.transforms:
                 records = transform.apply(records)
-            fitting = _fitting(work, records)
+            fitting = _fitting(work, batch.records, records)
             unfit += records.num_rows - fitting.num_rows
             work.writer.write(fitting)
             rows, bytes_read = rows + fitting.num_rows, bytes_read + batch.bytes_read
@@ -121,13 +126,17 @@ def _stop_if_asked(work: Work) -> None:
         raise Stopped
 
 
-def _fitting(work: Work, records: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows that the format can hold; the others are dirty records, named by their first cell."""
+def _fitting(work: Work, read: pa.RecordBatch, records: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows that the format can hold; the others are dirty records.
+
+    They are named by the source's key, since the output may lack it; a transform changes neither rows nor their order.
+    """
     unfit = work.format.unfit(records)
     if not unfit:
         return records
     for one in unfit:
-        work.dirty.add(f"{records.schema.names[0]}={records.column(0)[one.row].as_py()}", one.reason)
+        key = tuple((name, read.column(name)[one.row].as_py()) for name in work.key)
+        work.dirty.add(show_key(key), one.reason)
     out = {one.row for one in unfit}
     return records.filter(pa.array([row not in out for row in range(records.num_rows)]))
 

@@ -71,6 +71,7 @@ def work(store, source, format=None, transforms=(), allowed=0, stop=None) -> Wor
         Throttle(limits),
         Quiet(),
         stop or threading.Event(),
+        ("id", "s"),
     )
 
 
@@ -173,7 +174,7 @@ def test_rows_that_the_format_cannot_hold_are_dirty_records(store):
 
     assert content(store, receipt.objects[0]) == b"0,some text\n3,some text\n"
     assert (receipt.rows, receipt.unfit) == (2, 2)
-    with pytest.raises(DirtyLimitExceeded, match="id=2"):
+    with pytest.raises(DirtyLimitExceeded, match="id=2, s=a"):
         carry(work(store, source, Text(), allowed=1))
 
 
