@@ -33,6 +33,7 @@ from airflow_tablestore.pipeline.claim import (
     split_entries,
     to_json,
 )
+from airflow_tablestore.pipeline.conflict import half_made_keys
 from airflow_tablestore.pipeline.contract import PendingObject
 from airflow_tablestore.pipeline.fence import Fence, fences, retired_names, write_fence
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours, name_of
@@ -194,7 +195,7 @@ def _intend(p: _Publisher) -> None:
     stays = {o.key for o in final.objects}
     foreign = [o.key for o in p.store.list(publication.prefix) if not _is_known(p, o.key, listed | stays)]
     if foreign or (base and base.claim != own.claim):
-        _refuse_conflict(p, foreign)
+        _refuse_conflict(p, foreign, MANIFEST if standing else PREVIOUS, lower)
     replaced = tuple(sorted((listed | set(_removable(p, foreign))) - stays))
     fence = replace(_raised(p), manifest=final, replaced=replaced)
     known = [*(one for _, one in lower), fence]
@@ -379,10 +380,14 @@ def _is_known(p: _Publisher, key: str, known: set[str]) -> bool:
     return key in known or is_ours(p.publication.prefix, key)
 
 
-def _refuse_conflict(p: _Publisher, foreign: Sequence[str]) -> None:
-    if p.publication.write_mode is WriteMode.NON_CONFLICT:
-        what = _few(p, foreign) if foreign else "an earlier export"
-        raise SpecError(f"{p.place} must be empty for write_mode non_conflict, but holds {what}")
+def _refuse_conflict(p: _Publisher, foreign: Sequence[str], base: str, lower: Sequence[tuple[Rank, Fence]]) -> None:
+    if p.publication.write_mode is not WriteMode.NON_CONFLICT:
+        return
+    prefix, pipeline = p.publication.prefix, p.publication.manifest.pipeline
+    if not foreign and p.key(base) in half_made_keys(p.store, prefix, pipeline, (fence for _, fence in lower)):
+        return
+    what = _few(p, foreign) if foreign else "an earlier export"
+    raise SpecError(f"{p.place} must be empty for write_mode non_conflict, but holds {what}")
 
 
 def _removable(p: _Publisher, foreign: Sequence[str]) -> Iterable[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, SpecError, StartOver, Superseded
 from airflow_tablestore.pipeline.claim import UploadLog
+from airflow_tablestore.pipeline.conflict import conflicting_key
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
 from airflow_tablestore.pipeline.publish import STEPS, publish_objects
@@ -213,6 +214,27 @@ def test_non_conflict_can_be_retried(store, step):
     publish_objects(store, again(first))
 
     assert_published(store, "r1", b"a")
+
+
+@pytest.mark.parametrize("step", ["complete_uploads", "write_manifest", "write_success"])
+def test_non_conflict_passes_over_what_its_own_crash_has_left(store, step):
+    with pytest.raises(Crash):
+        publish_objects(store, prepared(store, "r1", b"a", mode=WriteMode.NON_CONFLICT), crashing_at(step))
+
+    assert conflicting_key(store, PREFIX, PIPELINE) is None
+    publish_objects(store, prepared(store, "r1", b"a again", mode=WriteMode.NON_CONFLICT))
+
+    assert_published(store, "r1", b"a again")
+
+
+def test_non_conflict_meets_objects_manifests_and_other_pipelines_halves(store):
+    with pytest.raises(Crash):
+        publish_objects(store, prepared(store, "r1", b"a"), crashing_at("write_success"))
+
+    assert conflicting_key(store, PREFIX, "another") is not None
+    publish_objects(store, prepared(store, "r2", b"b"))
+    assert conflicting_key(store, PREFIX, PIPELINE) is not None
+    assert conflicting_key(store, "empty/", PIPELINE) is None
 
 
 def test_too_many_dirty_records_publish_nothing(store):
