@@ -6,11 +6,12 @@ Knows no operation: what a call says and how its answer is read is in `wire`. An
 
 from __future__ import annotations
 
+import copy
 import logging
 import random as _random
 import time as _time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
@@ -35,11 +36,14 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a client takes from the machine: its clock, a stopwatch in seconds, sleep, and chance from 0 to 1."""
+    """What a client takes from the machine: its clock, a stopwatch in seconds, sleep, and chance from 0 to 1.
+
+    When `sleep` returns true, no further attempt is wanted.
+    """
 
     now: Callable[[], datetime] = _utc_now
     stopwatch: Callable[[], float] = _time.monotonic
-    sleep: Callable[[float], None] = _time.sleep
+    sleep: Callable[[float], bool | None] = _time.sleep
     chance: Callable[[], float] = _random.random
 
 
@@ -99,7 +103,17 @@ class Client:
                 if attempt >= most or spent + pause > self._retry.total_seconds:
                     raise _given_up(error, attempt, spent) from error
                 self._tell(error, pause, on_retry)
-            surroundings.sleep(pause)
+                if surroundings.sleep(pause):
+                    raise _given_up(error, attempt, spent) from error
+
+    def pausing(self, sleep: Callable[[float], bool | None]) -> Client:
+        """This client over the same connections, with a wait of its own between attempts: `stop.wait` of a run.
+
+        A run that is asked to end then gives up at its next pause.
+        """
+        other = copy.copy(self)
+        other._surroundings = replace(self._surroundings, sleep=sleep)
+        return other
 
     def service_time(self) -> datetime | None:
         """The service's clock now (UTC), counted on from its latest answer; None before the first one."""

@@ -490,3 +490,14 @@ def test_no_secret_is_logged_or_told(serve, machine, caplog):
     told = f"{caplog.text} {refusal.value} {refusal.value!r} {client!r}"
     assert SECRET not in told
     assert "sts-token" not in told
+
+
+def test_a_stopped_run_makes_no_further_attempt():
+    told: list[str] = []
+    stop = threading.Event()
+    stop.set()
+
+    with Client(endpoint("http://127.0.0.1:9"), on_retry=told.append) as client, pytest.raises(RetryLater):
+        client.pausing(stop.wait).send(READ)
+
+    assert len(told) == 1
