@@ -155,7 +155,8 @@ def run(
 ) -> Report:
     """Plan, export and publish in this process: the same objects as the three tasks of Airflow make.
 
-    :raises TablestoreError: as the three do. What was uploaded is aborted, what stood at the prefix still stands.
+    :raises TablestoreError: as the three do. Until publishing has begun, what was uploaded is aborted and what stood at
+        the prefix still stands; after that `publish` says what holds, and the next run aborts the rest.
     """
     began = time.monotonic()
     planned = plan(export, services, run=run, repin=repin)
@@ -215,11 +216,15 @@ def _transforms(source: TableSelection) -> Sequence[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One slice of one split, and how to carry it; `counts` gives its dirty records and cells of unknown columns."""
+    """One slice of one split, and how to carry it; `counts` gives its dirty records and cells of unknown columns.
+
+    `abort` drops what it has uploaded, finished or not.
+    """
 
     split: int
     carry: Callable[[], Receipt]
     counts: Callable[[], tuple[int, int]]
+    abort: Callable[[], None]
 
 
 def _export(
@@ -239,7 +244,12 @@ def _export(
     progress.expect(sum(part.estimated_bytes for split in splits for part in split.slices))
     stop = threading.Event()
     jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop)
-    receipts = side_by_side((job.carry for job in jobs), _threads(export.limits), stop)
+    try:
+        receipts = side_by_side((job.carry for job in jobs), _threads(export.limits), stop)
+    except BaseException:  # also Ctrl-C: the slices that were finished already are of no use without the others
+        for job in jobs:
+            job.abort()
+        raise
     done = list(zip(jobs, receipts, strict=True))
     return tuple(_report(head.claim, split.number, done, time.monotonic() - began) for split in splits)
 
@@ -274,7 +284,7 @@ def _jobs(
             schema = output_schema(source.schema(), transforms)
             writer = ObjectWriter(services.store, uploads, target.format, schema, name, target.max_object_bytes)
             work = Work(source, transforms, target.format, writer, dirty, throttle, progress, stop, keys)
-            jobs.append(_Job(split.number, partial(carry, work), partial(_counts, source)))
+            jobs.append(_Job(split.number, partial(carry, work), partial(_counts, source), writer.abort))
     return jobs
 
 

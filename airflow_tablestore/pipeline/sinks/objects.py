@@ -74,7 +74,9 @@ class ObjectWriter:
         """Drop what was uploaded. Never raises; what is left is on record for whoever comes next."""
         pending = [(o.key, o.upload_id) for o in self._done]
         if self._upload is not None:
+            self._upload.is_dropped = True
             pending.append((self._upload.key, self._upload.upload_id))
+        self._done, self._upload, self._encoder = [], None, None
         for key, upload_id in pending:
             try:
                 self._store.abort(key, upload_id)
@@ -117,8 +119,11 @@ class _Upload:
         self.key, self.upload_id = key, uploads.begin(key)
         self.rows = self.bytes = self._crc64 = self._parts = 0
         self._held = bytearray()
+        self.is_dropped = False  # an encoder may still write when it is thrown away: parquet's footer, for one
 
     def write(self, data: bytes | memoryview) -> int:
+        if self.is_dropped:
+            return len(data)
         self.bytes += len(data)
         rest = memoryview(data)
         while rest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from pathlib import Path
 
@@ -136,6 +137,20 @@ def test_aborting_leaves_no_upload(store):
     writer.abort()
 
     assert store.pending_uploads() == []
+
+
+def test_an_abandoned_parquet_object_gets_no_footer(store, monkeypatch):
+    monkeypatch.setattr(objects, "PART_BYTES", 1)
+    writer = writer_at(store, Parquet(row_group_rows=1))
+    writer.write(batch(0, 3))
+    sent = store.requests.count(("upload_part", PREFIX + "0"))
+
+    writer.abort()
+    del writer
+    gc.collect()
+
+    assert sent
+    assert store.requests.count(("upload_part", PREFIX + "0")) == sent
 
 
 def test_a_writer_whose_upload_was_taken_over_stops(store):

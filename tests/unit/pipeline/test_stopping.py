@@ -86,6 +86,34 @@ def test_an_interrupt_begins_no_further_slice():
     assert begun == [0]
 
 
+class BreaksAtTheSecondSlice(MemoryTable):
+    """Reads the first slice to its end; what it raises then is given."""
+
+    def __init__(self, broken: BaseException) -> None:
+        super().__init__(numbered(40), points=[(("id", 20),)], page_rows=40)
+        self.begun, self._broken = 0, broken
+
+    def send(self, call: Call[Any]) -> Any:
+        answer = super().send(call)
+        if call.operation == "GetRange" and not self.asked[-1].limit:
+            self.begun += 1
+            if self.begun > 1:
+                raise self._broken
+        return answer
+
+
+@pytest.mark.parametrize("broken", [Rejected("broke", operation="GetRange"), KeyboardInterrupt()])
+def test_the_finished_slices_of_a_failed_attempt_leave_no_upload(tmp_path: Path, broken: BaseException):
+    store = FolderStore(tmp_path)
+    one_thread = replace(export("truncate"), limits=Limits(threads=1))
+
+    with pytest.raises(type(broken)):
+        run(one_thread, Services(BreaksAtTheSecondSlice(broken), store), run="r1")
+
+    assert [verb for verb, _ in store.requests].count("upload_part") == 1
+    assert store.pending_uploads() == []
+
+
 def test_a_slice_that_begins_after_the_stop_reads_nothing(tmp_path: Path):
     table = HalfBrokenTable(threading.Event())
     one_thread = replace(export("truncate"), limits=Limits(threads=1))
