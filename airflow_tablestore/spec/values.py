@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from airflow_tablestore.errors import SpecError
+from airflow_tablestore.pipeline.formats.csv import check_encoding
 from airflow_tablestore.spec.problems import fault, nearest, shown
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, INT64_MAX, INT64_MIN, Bound
 
@@ -299,6 +301,10 @@ def _encoding(name: str) -> str:
         ) from error
     if not getattr(found, "_is_text_encoding", True):
         raise fault(f"{shown(name)} is no encoding of text", "write UTF-8 or GBK")
+    try:
+        check_encoding(name)
+    except SpecError as error:
+        raise fault(f"{shown(name)} switches between character sets within a text", "write UTF-8 or GB18030") from error
     return name
 
 

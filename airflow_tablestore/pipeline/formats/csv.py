@@ -7,6 +7,7 @@ would need a quote is a dirty record.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from airflow_tablestore.pipeline.formats.delimited import Dialect
 
 QUOTES = ("needed", "all", "none")
+
+SWITCHING = frozenset({"hz", "utf-7"})
+"""Encodings with a state, by Python's names, beside those of the ISO-2022 family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,16 @@ class Csv:
 
 
 def check_encoding(encoding: str) -> None:
-    """:raises SpecError: Python knows no such character set."""
+    """:raises SpecError: Python knows no such character set, or it switches between several as it goes.
+
+    Such text (ISO-2022, HZ, UTF-7) ends with a switch back and cannot be cut at a row.
+    """
     try:
         "".encode(encoding)
     except LookupError as error:
         raise SpecError(
             f"encoding '{encoding}' is not known; UTF-8, GBK, GB18030 and UTF-16 are some that are"
         ) from error
+    name = codecs.lookup(encoding).name
+    if name.startswith("iso2022") or name in SWITCHING:
+        raise SpecError(f"encoding '{encoding}' switches between character sets within a text; choose UTF-8 or GB18030")
