@@ -34,3 +34,8 @@ class ObjectTarget:
     def __post_init__(self) -> None:
         if not self.prefix.strip("/") or not self.prefix.endswith("/") or self.prefix.startswith("/"):
             raise SpecError(f"prefix {self.prefix!r}: a name that ends at a slash is expected, such as gps/full/")
+        if any(part.startswith(("_", ".")) for part in self.prefix.split("/")):
+            raise SpecError(
+                f"prefix {self.prefix!r}: readers such as Spark and Hive skip names that begin with _ or .; "
+                "choose other names"
+            )

@@ -16,6 +16,7 @@ from airflow_tablestore.spec.load import Document
 from airflow_tablestore.spec.problems import Loc, path_of
 from airflow_tablestore.spec.table_source import ConstantColumn, KeyRange, PickedColumn
 from airflow_tablestore.spec.values import duration_text, key_text
+from airflow_tablestore.wire.row import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def _full_export(spec: FullExportSpec) -> list[str]:
     return [
         _when(spec),
         f"It reads {_rows(source.range)} of table '{source.table}' over connection '{source.connection}', "
-        f"{_tasks(spec)}.",
+        f"{_tasks(spec)}.{_end(source.range)}",
         _columns(spec),
         f"It writes {sink.format} objects{_packing(spec)} to oss://{sink.bucket}/{sink.prefix} over connection "
         f"'{sink.connection}'. Nobody sees them before all are complete.",
@@ -120,6 +121,15 @@ def _rows(key_range: KeyRange | None) -> str:
         return "all rows"
     direction = ", backwards" if key_range.is_backward else ""
     return f"the rows from {_told_key(key_range.begin)} up to {_told_key(key_range.end)}{direction}"
+
+
+def _end(key_range: KeyRange | None) -> str:
+    if key_range is None or len(key_range.end) == MOST_KEYS or any(isinstance(part, Bound) for part in key_range.end):
+        return ""
+    return f" Rows whose key begins with {_told_key(key_range.end)} and has further columns are included."
+
+
+MOST_KEYS = 4
 
 
 def _tasks(spec: FullExportSpec) -> str:

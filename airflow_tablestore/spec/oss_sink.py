@@ -29,6 +29,10 @@ def _prefix(value: str) -> str:
         raise fault("must end at a slash", f"write {shown(value + '/')}, so that no other prefix begins with it")
     if any(segment in ("", ".", "..") for segment in value[:-1].split("/")):
         raise fault("has an empty part, '.' or '..' between its slashes", "write gps/full/")
+    hidden = next((part for part in value[:-1].split("/") if part.startswith(("_", "."))), None)
+    if hidden is not None:
+        told = f"has the part {shown(hidden)}, and readers such as Spark and Hive skip names that begin with _ or ."
+        raise fault(told, f"write {shown(value.replace(hidden, hidden.lstrip('_.') or 'data', 1))}")
     if re.search(r"[\x00-\x1f\x7f\\]", value):
         raise fault("has a control character or a backslash", "write gps/full/")
     if len(value.encode()) > MAX_PREFIX_BYTES:

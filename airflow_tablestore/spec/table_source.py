@@ -207,8 +207,8 @@ class KeyRange(Part):
         default=(INF_MAX,),
         min_length=1,
         max_length=4,
-        description="Key before which reading stops, written like `begin`. Columns left out are filled so that "
-        "the range is as wide as it can be.",
+        description="Key before which reading stops, written like `begin`. Key columns left out are filled so that all "
+        "rows that begin with the values given are included: `{begin: [u10], end: [u12]}` includes u12.",
         examples=[["INF_MAX"]],
     )
 

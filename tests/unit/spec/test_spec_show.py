@@ -82,6 +82,7 @@ def test_every_setting_tells_its_line():
     [
         ("", "It runs when it is asked to"),
         ("", "the rows from [user_1] up to [user_9] of table 't'"),
+        ("", "Rows whose key begins with [user_9] and has further columns are included."),
         ("", "in tasks of about 1 GiB"),
         ("schedule: 0 3 * * *\n", "It runs at '0 3 * * *' (UTC)"),
         ("schedule: '@daily'\nstart: 2026-01-01\ncatchup: true\n", "from 2026-01-01T00:00:00+00:00 on, missed runs"),
