@@ -14,6 +14,7 @@ from types import FrameType
 from airflow_tablestore.cli.services import full_export_spec, opened
 from airflow_tablestore.cli.session import INTERRUPTED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
+from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline import full_export
 from airflow_tablestore.pipeline.contract import Report
 from airflow_tablestore.pipeline.progress import progress_for
@@ -25,6 +26,8 @@ log = logging.getLogger("airflow_tablestore")
 
 def run(arguments: Namespace, session: Session) -> int:
     """Run the pipeline and print its report; progress goes to stderr."""
+    if arguments.run_id is not None and not arguments.run_id.strip():
+        raise SpecError([Problem("--run-id: must not be empty", "leave it out, or write the id of a run in Airflow")])
     spec = full_export_spec(arguments.spec)
     moment = moment_of(arguments, session, spec.timezone)
     key = run_key(moment, arguments.run_id or f"manual__{moment.isoformat()}")
