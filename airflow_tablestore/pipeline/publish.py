@@ -143,7 +143,8 @@ def _check(p: _Publisher) -> None:
     if standing and standing.claim > manifest.claim:
         raise StartOver(f"A later run ({standing.run}) has been published at {p.place}.", task="plan")
     lower = _lower_fences(p)
-    _refuse_half_replaced(p, _kept(p, standing or read_manifest(p.store, p.publication.prefix, PREVIOUS)), lower)
+    base = standing or read_manifest(p.store, p.publication.prefix, PREVIOUS)
+    _refuse_half_replaced(p, _kept(p, base, lower), lower)
     _refuse_retired(p, lower)
     p.check_rank()
 
@@ -185,7 +186,7 @@ def _intend(p: _Publisher) -> None:
     publication, lower = p.publication, _lower_fences(p)
     standing, previous = (read_manifest(p.store, publication.prefix, name) for name in (MANIFEST, PREVIOUS))
     own, base = publication.manifest, standing or previous
-    kept = _kept(p, base)
+    kept = _kept(p, base, lower)
     _refuse_half_replaced(p, kept, lower)
     _refuse_retired(p, lower)
     final = own.listing_also(kept)
@@ -203,11 +204,21 @@ def _intend(p: _Publisher) -> None:
     write_fence(p.store, publication.prefix, publication.rank, p.fence)
 
 
-def _kept(p: _Publisher, base: Manifest | None) -> list[PublishedObject]:
-    """What an earlier manifest lists and this publication leaves as it is: other runs' objects, if it appends."""
-    if base is None or p.publication.write_mode is not WriteMode.APPEND:
+def _kept(p: _Publisher, base: Manifest | None, lower: Sequence[tuple[Rank, Fence]]) -> Sequence[PublishedObject]:
+    """What an earlier manifest lists and this publication leaves as it is: other runs' objects, if it appends.
+
+    A sleeper can delete the manifest that another publisher had set aside. Then the latest fence tells what its owner
+    found there: the objects of other runs that it kept.
+    """
+    if p.publication.write_mode is not WriteMode.APPEND:
         return []
-    return [o for o in base.objects if o.run != p.publication.manifest.run]
+    if base is not None:
+        return [o for o in base.objects if o.run != p.publication.manifest.run]
+    pipeline = p.publication.manifest.pipeline
+    latest = next((f.manifest for _, f in reversed(lower) if f.manifest and f.pipeline == pipeline), None)
+    runs = {latest.run, p.publication.manifest.run} if latest else set()
+    found = [o for o in latest.objects if o.run not in runs] if latest else []
+    return [o for o in found if stands(p.store, o.key, o.bytes, o.crc64)]
 
 
 def _refuse_half_replaced(p: _Publisher, kept: Sequence[PublishedObject], lower: Sequence[tuple[Rank, Fence]]) -> None:
@@ -367,10 +378,12 @@ def _lower_fences(p: _Publisher) -> Sequence[tuple[Rank, Fence]]:
 
 
 def _left_by(p: _Publisher, rank: Rank, fence: Fence) -> Iterable[str]:
-    """The objects that an earlier publisher had in mind to make, or to remove and may have left.
+    """The objects that an earlier publisher of this pipeline had in mind to make, or to remove and may have left.
 
     What a finished attempt of this same run has removed is kept in mind too: the run may not make it again.
     """
+    if fence.pipeline != p.publication.manifest.pipeline:
+        return
     yield from fence.keys
     if not fence.is_finished or rank[0] == p.publication.manifest.claim:
         yield from fence.replaced

@@ -11,8 +11,9 @@ from airflow_tablestore.errors import RetryLater, StartOver, Superseded
 from airflow_tablestore.pipeline.claim import UploadLog
 from airflow_tablestore.pipeline.contract import PendingObject
 from airflow_tablestore.pipeline.layout import SUCCESS
-from airflow_tablestore.pipeline.publish import publish_objects
+from airflow_tablestore.pipeline.publish import Publication, publish_objects
 from airflow_tablestore.pipeline.store import Part
+from airflow_tablestore.pipeline.target import WriteMode
 from tests.conformance.exports import (
     PIPELINE,
     PREFIX,
@@ -188,3 +189,21 @@ def test_a_marker_put_back_late_does_not_stand_beside_a_third_publishers_work(st
     publish_objects(store, again(third))
     assert_published(store, "r4", b"4")
     assert store.pending_uploads() == []
+
+
+def test_append_loses_nothing_when_a_sleeper_deletes_the_manifest_set_aside(store):
+    publish_objects(store, prepared(store, "r1", b"1", mode=WriteMode.APPEND))
+    sleeper = prepared(store, "r2", b"2", mode=WriteMode.APPEND)
+    third: list[Publication] = []
+
+    def third_stops_halfway() -> None:
+        third.append(prepared(store, "r3", b"3", mode=WriteMode.APPEND))
+        with pytest.raises(Crash):
+            publish_objects(store, third[0], crashing_at("complete_uploads"))
+
+    frozen = FrozenInside(store, "delete_previous_manifest", third_stops_halfway)
+    with pytest.raises(Superseded):
+        publish_objects(frozen, sleeper, frozen.before)
+    publish_objects(store, again(third[0]))
+
+    assert_published(store, "r3", b"1", b"2", b"3")
