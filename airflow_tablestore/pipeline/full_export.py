@@ -79,6 +79,8 @@ def plan(export: FullExport, services: Services, *, run: str, most_splits: int =
     standing = _standing(export, services)
     _refuse_conflict(export, services)
     pinned, splits = _pinned_and_divided(export, services, standing, most_splits, repin)
+    if export.target.write_mode is WriteMode.APPEND and standing:
+        _refuse_mixed_schemas(pinned.schema, standing, run, services.store.uri(export.target.prefix))
     for warning in pinned.warnings:
         log.warning("%s", warning)
     at_least = standing.claim + 1 if standing else 1
@@ -186,6 +188,20 @@ def _refuse_conflict(export: FullExport, services: Services) -> None:
         raise SpecError(
             f"{services.store.uri(prefix)} must be empty for write_mode non_conflict, but holds {key}; "
             "choose another prefix, or truncate or append"
+        )
+
+
+def _refuse_mixed_schemas(schema: Schema, standing: Manifest, run: str, place: str) -> None:
+    """:raises SpecError: objects that stay would have other columns than those that are added.
+
+    One manifest describes them all, by one schema.
+    """
+    stays = any(o.run != run for o in standing.objects)
+    columns = [[(c.name, c.type) for c in one.columns] for one in (schema, standing.schema)]
+    if stays and (columns[0] != columns[1] or schema.keeps_others != standing.schema.keeps_others):
+        raise SpecError(
+            f"{place} holds objects with other columns than this run would append. Keep the columns "
+            "as they were and run without repin, or choose another prefix or write_mode truncate."
         )
 
 

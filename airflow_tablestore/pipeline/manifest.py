@@ -115,7 +115,10 @@ class Manifest:
             if version == VERSION:
                 return _read(document)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise ProtocolError(f"{place} is no manifest that airflow-tablestore wrote: {error!r}") from error
+            raise ProtocolError(
+                f"{place} is no manifest that airflow-tablestore wrote: {error!r}. Look at that "
+                "object; restore it, or delete it: then objects that it listed stay until somebody removes them."
+            ) from error
         raise ProtocolError(
             f"{place} has version {version}; this is {WRITER}, which reads version {VERSION}. Upgrade it."
         )
