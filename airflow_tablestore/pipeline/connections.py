@@ -163,7 +163,7 @@ def oss_endpoint(fields: Fields, bucket: str = "") -> OssEndpoint:
     if auth and auth.upper() not in ("AK", "STS"):
         raise _wrong(fields.conn_id, f"has auth_type '{auth}'", "only AK, an access key, can be used")
     url = _url(fields, host, fields.text("scheme", "protocol"))
-    problems = [*_missing_keys(fields), *_bucket_in(url, bucket)]
+    problems = [*_missing_keys(fields), *_tablestore_at(url), *_bucket_in(url, bucket)]
     if problems:
         raise SpecError([_in_connection(fields, problem) for problem in problems])
     from airflow_tablestore.pipeline.sinks.oss import OssEndpoint
@@ -183,6 +183,14 @@ def _missing_keys(fields: Fields) -> list[Problem]:
         for name, other in (("access_key_id", "login"), ("access_key_secret", "password"))
         if not (fields.text(name) or (getattr(fields, other) or "").strip())
     ]
+
+
+def _tablestore_at(url: str) -> list[Problem]:
+    """It would answer a bucket's requests with a bare 405. Source: Tablestore documentation, "Endpoints"."""
+    labels = (urlsplit(url).hostname or "").split(".")
+    if {"ots", "ots-internal", "tablestore"} & set(labels[1:]) and labels[-2:] == ["aliyuncs", "com"]:
+        return [Problem("the endpoint is one of Tablestore, not of OSS", "write oss-<region>.aliyuncs.com")]
+    return []
 
 
 def _bucket_in(url: str, bucket: str) -> list[Problem]:

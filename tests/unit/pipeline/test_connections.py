@@ -174,3 +174,8 @@ def test_both_missing_keys_are_told_at_once():
         "connection 'store': has no access_key_id",
         "connection 'store': has no access_key_secret",
     ]
+
+
+def test_an_oss_connection_that_leads_to_tablestore_is_refused():
+    with pytest.raises(SpecError, match="not of OSS"):
+        oss_endpoint(oss(extra={"endpoint": "inst.cn-hangzhou.ots.aliyuncs.com"}, login="id", password="p"))
