@@ -253,12 +253,13 @@ def _export(
     tasks: int,
 ) -> tuple[SplitReport, ...]:
     """Upload the rows of some splits, their slices side by side."""
-    from airflow_tablestore.pipeline.run import keep_memory_flat, side_by_side
+    from airflow_tablestore.pipeline.run import keep_memory_flat, side_by_side, stopped_by
 
     began = time.monotonic()
     keep_memory_flat()
     progress.expect(sum(part.estimated_bytes for split in splits for part in split.slices))
     stop = threading.Event()
+    services = Services(stopped_by(stop, services.client), stopped_by(stop, services.store))
     jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop)
     try:
         receipts = side_by_side((job.carry for job in jobs), _threads(export.limits), stop)

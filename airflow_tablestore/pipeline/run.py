@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import pyarrow as pa
 
 from airflow_tablestore.consumer.table import show_key
+from airflow_tablestore.errors import RetryLater
 from airflow_tablestore.pipeline.contract import Format, PendingObject, Progress, Source, Transform, Writer
 from airflow_tablestore.pipeline.dirty import DirtyRecords
 from airflow_tablestore.pipeline.throttle import Throttle
@@ -41,6 +42,18 @@ def run_key(moment: datetime, run_id: str) -> str:
 
 class Stopped(Exception):
     """Another thread has failed, or the process is asked to end; this one gives up its slice."""
+
+
+@runtime_checkable
+class Pausing(Protocol):
+    """A service that waits between attempts at a request, and can be told how."""
+
+    def pausing(self, sleep: Callable[[float], bool | None]) -> Self: ...
+
+
+def stopped_by(stop: threading.Event, service: T) -> T:
+    """The service, giving up at its next pause once `stop` is set; itself when it makes no pauses."""
+    return service.pausing(stop.wait) if isinstance(service, Pausing) else service
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +128,12 @@ def carry(work: Work) -> Receipt:
             work.throttle.took(records.num_rows, batch.bytes_read)
             _stop_if_asked(work)  # it may have come during the wait, and the next batch is a request
         return Receipt(tuple(work.writer.finish()), rows, bytes_read, unfit)
-    except BaseException:
+    except BaseException as error:
+        was_stopped = work.stop.is_set()
         work.stop.set()
         work.writer.abort()
+        if was_stopped and isinstance(error, RetryLater):
+            raise Stopped from error  # another attempt might have helped, and was not made because of the stop
         raise
 
 

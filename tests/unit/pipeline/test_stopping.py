@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_tablestore.errors import Rejected
+from airflow_tablestore.errors import Rejected, RetryLater
 from airflow_tablestore.pipeline.contract import Limits, Quiet
 from airflow_tablestore.pipeline.full_export import Services, run
 from airflow_tablestore.pipeline.run import side_by_side
@@ -127,3 +129,36 @@ def test_a_slice_that_begins_after_the_stop_reads_nothing(tmp_path: Path):
 class RefusesUploads(FolderStore):
     def initiate(self, key: str) -> str:
         raise Rejected("no room", operation="InitiateMultipartUpload", code="QuotaExceeded")
+
+
+class WaitingTable(MemoryTable):
+    """A service that is busy for good; its second slice is refused while the first one waits for another attempt."""
+
+    def __init__(self) -> None:
+        super().__init__(numbered(40), points=[(("id", 20),)], page_rows=40)
+        self._sleep: Callable[[float], bool | None] = time.sleep
+        self._is_waiting = threading.Event()
+
+    def pausing(self, sleep: Callable[[float], bool | None]) -> WaitingTable:
+        self._sleep = sleep
+        return self
+
+    def send(self, call: Call[Any]) -> Any:
+        answer = super().send(call)
+        if call.operation != "GetRange" or self.asked[-1].limit:
+            return answer
+        if self._is_waiting.is_set():
+            raise Rejected("not this one", operation="GetRange", code="OTSNoPermissionAccess")
+        self._is_waiting.set()
+        self._sleep(SOON_SECONDS)
+        raise RetryLater("still busy", operation="GetRange", code="OTSServerBusy")
+
+
+def test_a_failure_ends_the_wait_for_another_attempt_and_is_the_one_told(tmp_path: Path):
+    began = time.monotonic()
+    two_threads = replace(export("truncate"), limits=Limits(threads=2))
+
+    with pytest.raises(Rejected, match="not this one"):
+        run(two_threads, Services(WaitingTable(), FolderStore(tmp_path)), run="r1")
+
+    assert time.monotonic() - began < SOON_SECONDS / 2
