@@ -27,3 +27,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
 def test_store(store: Store, claim: Any) -> None:
     claim(store, f"pack/{uuid.uuid4().hex}/")
+
+
+def test_a_closed_store_opens_its_connections_again(emulator: Any) -> None:
+    oss, key = emulator.oss, f"closed/{uuid.uuid4().hex}"
+    store = ObjectStore(OssEndpoint(oss.endpoint, oss.access_key_id, oss.access_key_secret), oss.bucket)
+    store.put(key, b"x")
+
+    store.close()
+
+    assert store.get(key) == b"x"
