@@ -512,3 +512,22 @@ def test_a_bad_key_is_refused(bucket, key):
         bucket.put_object(key, b"")
 
     assert refused.value.code == "InvalidObjectName"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-oss-server-side-encryption": "KMS"},
+        {"x-oss-server-side-encryption": "bogus"},
+        {"x-oss-server-side-encryption": "AES256", "x-oss-server-side-encryption-key-id": "key"},
+        {"x-oss-callback": "e30="},
+        {"x-oss-tagging": "a=b"},
+    ],
+    ids=lambda headers: ",".join(headers.values()),
+)
+def test_an_object_that_asks_for_what_is_not_there_is_refused(bucket, headers):
+    with pytest.raises(oss2.exceptions.ServerError) as refused:
+        bucket.put_object("object", b"body", headers=headers)
+
+    assert code_of(refused) == (501, "NotImplemented")
+    assert not bucket.object_exists("object")

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from airflow_tablestore.emulator.oss.errors import Refusal
 from airflow_tablestore.emulator.oss.rows import APPENDABLE, NORMAL, StoredObject
 
+ENCRYPTION = "x-oss-server-side-encryption"
 KEPT = (
     "content-type",
     "cache-control",
@@ -17,13 +18,19 @@ KEPT = (
     "content-encoding",
     "content-language",
     "expires",
-    "x-oss-server-side-encryption",
+    ENCRYPTION,
     "x-oss-storage-class",
     "x-oss-object-acl",
 )
 META_PREFIX = "x-oss-meta-"
 LONGEST_META = 8 * 1024
-NOT_THERE = ("x-oss-callback", "x-oss-tagging", "x-oss-server-side-data-encryption", "x-oss-object-worm-mode")
+NOT_THERE = (
+    "x-oss-callback",
+    "x-oss-tagging",
+    "x-oss-server-side-data-encryption",
+    "x-oss-server-side-encryption-key-id",
+    "x-oss-object-worm-mode",
+)
 """Headers that ask for what this emulator does not have."""
 
 ACLS = ("default", "private", "public-read", "public-read-write")
@@ -40,6 +47,8 @@ def attributes_from(headers: Mapping[str, str]) -> dict[str, str]:
     for name in NOT_THERE:
         if name in headers:
             raise Refusal("NotImplemented", details={"Header": name})
+    if headers.get(ENCRYPTION, "AES256") != "AES256":  # with OSS's own keys; others would need a key service
+        raise Refusal("NotImplemented", details={"Header": ENCRYPTION})
     if headers.get("x-oss-object-acl", "default") not in ACLS:
         raise Refusal("InvalidArgument", "no such object access control exists")
     if headers.get("x-oss-storage-class", "Standard") not in STORAGE_CLASSES:
