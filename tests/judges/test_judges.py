@@ -48,6 +48,14 @@ def absent(reason: Absent) -> None:
     pytest.skip(f"not run: {reason}")
 
 
+@pytest.mark.parametrize(("required", "outcome"), [("1", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_an_absent_judge_fails_only_where_judges_are_required(monkeypatch, required, outcome):
+    monkeypatch.setenv("REQUIRE_JUDGES", required)
+
+    with pytest.raises(outcome):
+        absent(Absent("no such language is on this machine"))
+
+
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name.replace(" ", "-"))
 def test_the_client_finds_the_service(hear: Hearing, judge: Judge) -> None:
     try:
