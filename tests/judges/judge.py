@@ -102,7 +102,7 @@ def _pythons(version: str) -> list[Judge]:
         )
         for signature, region in (("V2", {}), ("V4", {"region": "cn-hangzhou"}))
         for suffix, codec, native in (
-            ("", "compiled codec as far as it has one", {}),
+            ("", "compiled codec as far as it has one", {"native_fallback": False}),
             (" pure", "codec in Python", {"enable_native": False}),
         )
     ]
