@@ -136,6 +136,7 @@ class _Link:
         self._noted: Callable[[int], None] | None = noted
         self._held: dict[str, Any] = {}
         self._status = 0
+        self._left: int | None = None  # bytes of the promised length; with the last of them the client has its answer
 
     def ended(self) -> None:
         """Notes the exchange, unless that was done."""
@@ -164,8 +165,12 @@ class _Link:
     async def _sent(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-        elif not message.get("more_body", False):
-            self.ended()
+            self._left = next((int(v) for name, v in message["headers"] if name.lower() == b"content-length"), None)
+        else:
+            if self._left is not None:
+                self._left -= len(message.get("body", b""))
+            if self._left == 0 or not message.get("more_body", False):
+                self.ended()
         await self._send(message)
 
     async def _cut(self, message: dict[str, Any]) -> None:
