@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -110,13 +111,11 @@ def test_one_directory_has_one_emulator(tmp_path):
 
 
 def taken_behind_a_free_one():
-    """A listening socket whose port follows one that nobody uses."""
-    while True:
-        taken = socket.create_server(("127.0.0.1", 0))
-        with socket.socket() as before:
-            if before.connect_ex(("127.0.0.1", taken.getsockname()[1] - 1)):
-                return taken
-        taken.close()
+    """A listening socket whose port follows one that nobody uses: below those that connections get by themselves."""
+    for port in range(20_001, 30_000, 2):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port - 1)):
+            return socket.create_server(("127.0.0.1", port))
+    pytest.fail("no two ports in a row are free")
 
 
 @pytest.mark.parametrize("offset", [0, 1])
