@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,6 +57,5 @@ def opened(
         problems += error.problems
     if source is None or sink is None:
         raise SpecError(problems)
-    with Client(source, on_retry=on_retry) as client:
-        services = Services(client, ObjectStore(sink, spec.sink.bucket))
-        yield OpenExport(spec, full_export(spec, run_date=moment), services)
+    with Client(source, on_retry=on_retry) as client, closing(ObjectStore(sink, spec.sink.bucket)) as store:
+        yield OpenExport(spec, full_export(spec, run_date=moment), Services(client, store))

@@ -8,7 +8,7 @@ Between the tasks go keys, upload ids and counts, never rows and never secrets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -93,8 +93,8 @@ class FullExportTask(BaseOperator):
             export = full_export(spec, run_date=moment(context))
             tablestore, oss = TablestoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
             bucket, prefix = export.target.bucket, export.target.prefix
-            with tablestore.get_conn() as client:
-                services = Services(client, oss.store(bucket))
+            with tablestore.get_conn() as client, closing(oss.store(bucket)) as store:
+                services = Services(client, store)
                 yield OpenExport(export, services, tablestore.instance, oss.objects_url(bucket, prefix))
 
 
