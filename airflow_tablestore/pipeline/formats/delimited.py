@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_tablestore.pipeline.contract import Unfit
-from airflow_tablestore.pipeline.formats.lines import unencodable
+from airflow_tablestore.pipeline.contract import ByteSink, Unfit
+from airflow_tablestore.pipeline.formats.compression import Compression
+from airflow_tablestore.pipeline.formats.lines import LineEncoder, unencodable
 from airflow_tablestore.pipeline.formats.render import alphabet, as_text
 
 
@@ -39,6 +40,14 @@ class Dialect:
     encoding: str
     marks_quotes: bool
     """Whether readers give quotes a meaning, so that an unquoted cell must hold none."""
+
+
+def line_encoder(
+    schema: pa.Schema, to: ByteSink, dialect: Dialect, has_header: bool, compression: Compression
+) -> LineEncoder:
+    """What writes the objects of both formats."""
+    header = header_line(schema.names, dialect) if has_header else ""
+    return LineEncoder(to, header, lambda records: rows_as_text(records, dialect), dialect.encoding, compression)
 
 
 def rows_as_text(records: pa.RecordBatch, dialect: Dialect) -> pa.Array:

@@ -62,12 +62,9 @@ class Text:
         return unfit_rows(records, self._dialect())
 
     def encoder(self, schema: pa.Schema, to: ByteSink) -> Encoder:
-        from airflow_tablestore.pipeline.formats.delimited import header_line, rows_as_text
-        from airflow_tablestore.pipeline.formats.lines import LineEncoder
+        from airflow_tablestore.pipeline.formats.delimited import line_encoder
 
-        dialect = self._dialect()
-        header = header_line(schema.names, dialect) if self.header else ""
-        return LineEncoder(to, header, lambda records: rows_as_text(records, dialect), self.encoding, self.compression)
+        return line_encoder(schema, to, self._dialect(), self.header, self.compression)
 
     def _dialect(self) -> Dialect:
         from airflow_tablestore.pipeline.formats.delimited import Dialect, Quoting
