@@ -6,14 +6,13 @@ Importing this loads argparse and nothing else; the servers are loaded when the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import signal
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_tablestore.emulator import control
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 Commands = Any
 """What `ArgumentParser.add_subparsers` returns; argparse keeps its class private."""
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -73,15 +74,10 @@ def up(*, data_dir: Path | None, port: int, is_json: bool, out: TextIO) -> int:
     """Starts both services, tells about them on `out`, and waits for SIGTERM or SIGINT."""
     from airflow_tablestore.emulator import Emulator
 
-    stop = threading.Event()
-    restore = _stop_at_signals(stop)
-    try:
-        with Emulator(data_dir, port) as emulator:
-            out.write(emulator.to_json() + "\n" if is_json else greeting(emulator))
-            out.flush()
-            stop.wait()
-    finally:
-        restore()
+    with _held(_STOP_SIGNALS), Emulator(data_dir, port) as emulator:
+        out.write(emulator.to_json() + "\n" if is_json else greeting(emulator))
+        out.flush()
+        signal.sigwait(_STOP_SIGNALS)
     return 0
 
 
@@ -110,16 +106,17 @@ def _port(text: str) -> int:
     return port
 
 
-def _stop_at_signals(stop: threading.Event) -> Callable[[], None]:
-    """Sets the event at SIGTERM and SIGINT; what it returns puts the earlier handlers back."""
+@contextlib.contextmanager
+def _held(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Keeps signals for `sigwait`, in this thread and those it starts; what came meanwhile is forgotten at the end.
 
-    def told(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    earlier = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def restore() -> None:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-
-    return restore
+    Not a handler that sets an event: Python runs handlers in the main thread only once that wakes up, and a signal that
+    arrives as it falls asleep does not wake it.
+    """
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        while waiting := signal.sigpending() & set(signals):
+            signal.sigwait(waiting)
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
