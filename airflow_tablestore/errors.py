@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class TablestoreError(Exception):
@@ -91,3 +92,22 @@ class StartOver(TablestoreError):
     def __init__(self, message: str, *, task: str):
         self.task = task
         super().__init__(f"{message} Clear the task '{task}' with its downstream.")
+
+
+class WindowLost(TablestoreError):
+    """Records of a window are gone, or may be; no retry brings them back. A person accepts the loss, or does not.
+
+    `start` and `end` are the window's; `reason` is the sentence that the ledger keeps.
+    """
+
+    def __init__(self, message: str, *, start: datetime, end: datetime, reason: str):
+        self.start, self.end, self.reason = start, end, reason
+        super().__init__(message)
+
+
+class NotDue(TablestoreError):
+    """A window may not be read yet: what belongs to it can still be written, or become visible. `due_at` is when."""
+
+    def __init__(self, message: str, *, start: datetime, end: datetime, due_at: datetime):
+        self.start, self.end, self.due_at = start, end, due_at
+        super().__init__(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_tablestore.pipeline.contract import Constant, Picked
@@ -41,3 +42,30 @@ class TableSelection:
         if self.columns is None:
             return None
         return tuple(dict.fromkeys(c.name for c in self.columns if isinstance(c, Picked)))
+
+
+class ChangeMode(enum.StrEnum):
+    """What one change of a row becomes: one row with the columns chosen, or one row per cell."""
+
+    SINGLE_VERSION = "single_version_and_update_only"
+    MULTI_VERSION = "multi_version"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSelection:
+    """Which changes of which table.
+
+    `columns` and `types` are for SINGLE_VERSION, as in `TableSelection`; there `columns` None is no choice. The columns
+    of MULTI_VERSION follow from the table's key. `with_sequence` adds where each change stands in its shard.
+    """
+
+    table: str
+    mode: ChangeMode
+    columns: tuple[Picked | Constant, ...] | None = None
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    with_sequence: bool = False
+
+    @property
+    def picked(self) -> tuple[str, ...]:
+        """The source columns that were named, each once."""
+        return tuple(dict.fromkeys(c.name for c in self.columns or () if isinstance(c, Picked)))
