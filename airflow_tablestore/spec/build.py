@@ -16,11 +16,12 @@ from airflow_tablestore.pipeline.formats.text import Text
 from airflow_tablestore.pipeline.full_export import FullExport
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import Limits as LimitsSpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.placeholders import render
-from airflow_tablestore.spec.table_source import ConstantColumn, PickedColumn, TableSource
+from airflow_tablestore.spec.table_source import TableSource
 from airflow_tablestore.wire.row import ColumnType
 
 MEGABYTE = 1024 * 1024

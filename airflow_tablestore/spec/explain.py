@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import PipelineSpec
 from airflow_tablestore.spec.document import places
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.load import Document
 from airflow_tablestore.spec.problems import Loc, path_of
-from airflow_tablestore.spec.table_source import ConstantColumn, KeyRange, PickedColumn
+from airflow_tablestore.spec.table_source import KeyRange
 from airflow_tablestore.spec.values import duration_text, key_text
 from airflow_tablestore.wire.row import Bound
 

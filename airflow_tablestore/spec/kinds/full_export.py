@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from airflow_tablestore.spec.columns import doubled_outputs
 from airflow_tablestore.spec.common import PipelineSpec, within
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.placeholders import problems
 from airflow_tablestore.spec.problems import Finding, did_you_mean, faults, finding, path_of, shown
-from airflow_tablestore.spec.table_source import TableSource, doubled_outputs
+from airflow_tablestore.spec.table_source import TableSource
 
 PLACEHOLDERS = ("run_date", "table", "pipeline")
 """What the prefix may hold. `{split}` may not: one prefix serves a whole run, and each object's name has its split."""
