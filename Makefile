@@ -4,8 +4,9 @@ VENV        ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.installed
+E2E         := $(VENV)/.e2e-installed
 
-.PHONY: demo test check up test-system test-live conformance bench docs proto floor pythons clean help
+.PHONY: demo test check up test-system test-celery test-e2e test-live conformance bench docs proto floor pythons clean help
 
 help:            ## what can be made here
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -15,6 +16,10 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "Installing into $(VENV) (once, about a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
+	@touch $@
+
+$(E2E): $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[e2e]"
 	@touch $@
 
 demo: $(READY)   ## emulator + real Airflow + every example pipeline, then compare every row
@@ -34,6 +39,14 @@ up: $(READY)     ## emulator and Airflow with its web UI, to try things by hand
 
 test-system: $(READY) ## kills, clears and frozen attempts in a real Airflow (some minutes)
 	@$(BIN)/python -m pytest -q -o testpaths= tests/system
+
+test-celery: $(E2E) ## runs over two Celery workers, one of them killed (PostgreSQL and Redis from Debian)
+	@$(BIN)/python -m tests.system.debian postgresql redis
+	@$(BIN)/python -m pytest -q -o testpaths= tests/scale_out
+
+test-e2e: $(E2E) ## clicks in Airflow's web UI: triggers, backfills (PostgreSQL and Chromium from Debian)
+	@$(BIN)/python -m tests.system.debian postgresql chromium
+	@$(BIN)/python -m pytest -q -o testpaths= tests/e2e
 
 test-live: $(READY) ## the same pipelines against your own account; says which variables it needs
 	@$(BIN)/python -m pytest -q -o testpaths= tests/live
