@@ -23,7 +23,7 @@ from airflow_tablestore.emulator.accounts import DEMO_BUCKET, Accounts
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.gate import FAULTS_OF, ServiceFaults
 from airflow_tablestore.emulator.oss import buckets, listing, multipart, objects, sign
-from airflow_tablestore.emulator.oss.errors import Refusal
+from airflow_tablestore.emulator.oss.errors import Refusal, refuse_larger
 from airflow_tablestore.emulator.oss.pieces import CHUNK_BYTES, Reading, Spool
 from airflow_tablestore.emulator.oss.request import Address, Answer, Request, address_of
 from airflow_tablestore.emulator.oss.store import Store
@@ -35,8 +35,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 WORKERS = 8
-LARGEST_BODY = 5 * 1024**3
-"""Bytes of one object, part or append. Source: the service's limits."""
 LONGEST_KEY = 1023
 
 ACCOUNT, BUCKET, OBJECT = "account", "bucket", "object"
@@ -158,8 +156,7 @@ class OssApp:
             if is_last or len(waiting) >= CHUNK_BYTES:
                 await self._in_thread(spool.write, bytes(waiting))
                 waiting.clear()
-                if spool.size > LARGEST_BODY:
-                    raise Refusal("EntityTooLarge", details={"MaxSizeAllowed": str(LARGEST_BODY)})
+                refuse_larger(spool.size)
             if is_last:
                 return True
 
@@ -194,8 +191,7 @@ def _accepted(address: Address) -> Handler:
     length = address.headers.get("content-length", "0")
     if not re.fullmatch("[0-9]{1,19}", length):
         raise Refusal("InvalidArgument", "The Content-Length header is invalid.")
-    if int(length) > LARGEST_BODY:
-        raise Refusal("EntityTooLarge", details={"MaxSizeAllowed": str(LARGEST_BODY)})
+    refuse_larger(int(length))
     return handler
 
 

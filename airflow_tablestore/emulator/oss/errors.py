@@ -70,6 +70,13 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
 """Status and text by code. Source: the service's error reference; official clients test the codes, people the texts."""
 
 
+LARGEST = 5 * 1024**3
+"""Bytes of a body or a part, of what one request copies, and of an object that grows by appending.
+
+Source: the limits of PutObject, UploadPart, CopyObject and AppendObject in the service's documentation.
+"""
+
+
 class Refusal(TablestoreError):
     """The service would answer with this error.
 
@@ -99,3 +106,10 @@ class Refusal(TablestoreError):
             return b""
         told = {"Code": self.code, "Message": self.message, "RequestId": request_id, "HostId": host, **self.details}
         return document(Element("Error", [Element(name, legible(value)) for name, value in told.items()]))
+
+
+def refuse_larger(size: int, what: str = "") -> None:
+    """:raises Refusal: EntityTooLarge when that many bytes are more than one request may bring together."""
+    if size > LARGEST:
+        text = f"{what} exceeds the maximum allowed size." if what else ""
+        raise Refusal("EntityTooLarge", text, details={"MaxSizeAllowed": str(LARGEST), "ProposedSize": str(size)})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from airflow_tablestore.emulator.oss import attributes, uploads
-from airflow_tablestore.emulator.oss.errors import Refusal
+from airflow_tablestore.emulator.oss.errors import Refusal, refuse_larger
 from airflow_tablestore.emulator.oss.objects import COPY_SOURCE, iso_date, source_of, whole
 from airflow_tablestore.emulator.oss.request import Answer, Request, xml_answer
 from airflow_tablestore.emulator.oss.rows import StoredObject
@@ -102,6 +102,7 @@ def _copy_part(store: Store, request: Request, number: int) -> Answer:
     uploads.check(store, request.bucket, request.key, upload_id)
     source = source_of(store, request.headers)
     start, size = _source_range(request.headers, source)
+    refuse_larger(size, "The range of the source")
     spool = store.spool()
     try:
         with whole(store, source, start, size) as reading:

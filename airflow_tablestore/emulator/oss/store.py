@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airflow_tablestore.emulator.oss import crc64
 from airflow_tablestore.emulator.oss.database import Database
-from airflow_tablestore.emulator.oss.errors import Refusal
+from airflow_tablestore.emulator.oss.errors import Refusal, refuse_larger
 from airflow_tablestore.emulator.oss.pieces import Piece, PieceFolder, Reading, Spool
 from airflow_tablestore.emulator.oss.rows import (
     APPENDABLE,
@@ -174,6 +174,7 @@ class Store:
             size = earlier.size if earlier else 0
             if position != size:
                 raise Refusal("PositionNotEqualToLength", headers={"x-oss-next-append-position": str(size)})
+            refuse_larger(size + piece.size, "The object with what is appended")
             if earlier is None:
                 content = Content(APPENDABLE, _appended_etag(piece.crc, piece.size), [piece], piece.crc)
                 return replace(connection, bucket, key, content, attributes, is_new_only=False)[0]
@@ -184,8 +185,9 @@ class Store:
     ) -> StoredObject:
         """Makes an object of the same pieces; no data is moved.
 
-        :raises Refusal: NoSuchKey when the source was replaced or removed meanwhile.
+        :raises Refusal: EntityTooLarge; NoSuchKey when the source was replaced or removed meanwhile.
         """
+        refuse_larger(source.size, "Source object Length")
         kind = MULTIPART if source.kind == MULTIPART else NORMAL
         with self.database.writing() as connection:
             bucket_of(connection, bucket)

@@ -146,6 +146,17 @@ add('AbortMultipartUpload', 'an upload is gone', async (o) => {
   await refusedWith(404, 'NoSuchUpload', () => o.client.completeMultipartUpload(o.name(), uploadId, parts));
 });
 
+add('UploadPartCopy', 'a part may be a copy', async (o) => {
+  const body = crypto.randomBytes(PART + 10);
+  await o.put(body, {}, 'source 文+&');
+  const { uploadId } = await o.client.initMultipartUpload(o.name());
+  const source = { sourceKey: o.name('source 文+&'), sourceBucketName: asked.bucket };
+  const copied = await o.client.uploadPartCopy(o.name(), uploadId, 1, `5-${PART + 9}`, source);
+  const part = { number: 1, etag: copied.res.headers.etag };
+  await o.client.completeMultipartUpload(o.name(), uploadId, [part]);
+  equal((await o.client.get(o.name())).content.equals(body.subarray(5)), true);
+});
+
 add('ListMultipartUploads', 'an upload is told', async (o) => {
   const { uploadId } = await o.upload([Buffer.from('end')]);
   const told = await o.client.listUploads({ prefix: o.prefix, 'max-uploads': 10 });
