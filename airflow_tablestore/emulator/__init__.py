@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ _STOPPED = "The emulator is not running: call start(), or use it in a with state
 
 @dataclass(frozen=True, slots=True)
 class TablestoreAccess:
-    """How to reach the Tablestore service. Any instance name is accepted, each with tables of its own."""
+    """How to reach the Tablestore service. The instance is there."""
 
     endpoint: str
     instance: str = DEMO_INSTANCE
@@ -70,11 +71,13 @@ class Emulator:
 
     :param data_dir: where everything is kept, made when absent; None keeps it only while this runs.
     :param port: 0 takes free ports; else Tablestore listens there and OSS on the next.
-    :raises SpecError: (from `start`) a port is taken, the directory is used by another emulator, or uvicorn is missing.
+    :param instances: of Tablestore, to be made beside the demo instance.
+    :raises SpecError: (from `start`) a port is taken, the directory is used by another emulator, uvicorn is missing, or
+        a name cannot be an instance's.
     """
 
-    def __init__(self, data_dir: Path | None = None, port: int = 0):
-        self.data_dir, self._port = data_dir, port
+    def __init__(self, data_dir: Path | None = None, port: int = 0, instances: Iterable[str] = ()):
+        self.data_dir, self._port, self._instances = data_dir, port, tuple(instances)
         self.clock = Clock()
         self.accounts: Accounts = demo_accounts()
         self.faults, self.traffic = Faults(), RequestLog()
@@ -104,6 +107,8 @@ class Emulator:
                 tables, tablestore_asked.asked, needs_body=True, faults=self.faults, log=self.traffic, admin=admin
             )
             servers = [opening.enter_context(Server(gate, port=port, name="Tablestore"))]
+            for name in self._instances:
+                tables.service.instances.make(name)
             objects = OssApp(folder and folder / "oss", self.accounts, self.clock)
             gate = Gate(objects, oss_asked.asked, needs_body=False, faults=self.faults, log=self.traffic, admin=admin)
             servers.append(opening.enter_context(Server(gate, port=port and port + 1, name="OSS")))
@@ -183,8 +188,17 @@ class Emulator:
         """Moves the time of data, by which cells get their versions and expire."""
         self.clock.advance(seconds)
 
+    def make_instance(self, name: str) -> None:
+        """Makes a Tablestore instance, unless it is there; who names another one is refused, as by the service.
+
+        :raises SpecError: no instance can have that name.
+        """
+        self._running()[0].service.instances.make(name)
+
     def reset(self) -> None:
         """Makes everything as after the first start: no tables, the one empty bucket, no faults, an empty log.
+
+        Instances stay, without tables.
 
         Data in a data directory is deleted too. The clock of data is the wall clock again.
         """
@@ -211,6 +225,7 @@ class Emulator:
             "tablestore": {
                 "endpoint": self.tablestore.endpoint,
                 "folder": str(store.folder),
+                "instances": tables.service.instances.names(),
                 "rows": instances,
             },
             "oss": {

@@ -135,6 +135,17 @@ def _remove_faults(emulator: Emulator, parameters: Parameters, told: Any) -> Any
     return {"removed": 1}
 
 
+def _list_instances(emulator: Emulator, parameters: Parameters, told: Any) -> Any:
+    return {"instances": emulator.tablestore_service().instances.names()}
+
+
+def _make_instance(emulator: Emulator, parameters: Parameters, told: Any) -> Any:
+    if not isinstance(told, Mapping) or told.keys() != {"name"} or not isinstance(told["name"], str):
+        raise SpecError('The body is {"name": "my-instance"}.')
+    emulator.make_instance(told["name"])
+    return _list_instances(emulator, parameters, None)
+
+
 def _requests(emulator: Emulator, parameters: Parameters, told: Any) -> Any:
     most = _count(parameters.get("limit", "100"))
     found = [
@@ -193,6 +204,8 @@ def _reset(emulator: Emulator, parameters: Parameters, told: Any) -> Any:
 
 ROUTES: Mapping[tuple[str, str], Handler] = {
     ("/_emulator/status", "GET"): _status,
+    ("/_emulator/instances", "GET"): _list_instances,
+    ("/_emulator/instances", "POST"): _make_instance,
     ("/_emulator/faults", "GET"): _list_faults,
     ("/_emulator/faults", "POST"): _add_faults,
     ("/_emulator/faults", "DELETE"): _remove_faults,

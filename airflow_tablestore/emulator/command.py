@@ -11,7 +11,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -56,6 +56,14 @@ def add_up_parser(commands: Commands) -> argparse.ArgumentParser:
     up.add_argument(
         "--port", type=_port, default=0, metavar="N", help="Tablestore on N, OSS on N+1; 0 (default) takes free ports"
     )
+    up.add_argument(
+        "--instance",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="instances",
+        help="make this Tablestore instance too (may be repeated); 'demo' is always there",
+    )
     up.add_argument("--json", action="store_true", help="print one JSON object for programs instead of the text")
     up.set_defaults(handler=up_handler)
     return up
@@ -64,17 +72,24 @@ def add_up_parser(commands: Commands) -> argparse.ArgumentParser:
 def up_handler(arguments: argparse.Namespace) -> int:
     """Serves until SIGTERM or SIGINT; 0 then.
 
-    :raises SpecError: a port or the data directory is taken, or the extra `emulator` is not installed.
+    :raises SpecError: a port or the data directory is taken, the extra `emulator` is not installed, or an instance
+        cannot have that name.
     """
     data_dir = None if arguments.ephemeral else (arguments.data_dir or default_data_dir()).expanduser().absolute()
-    return up(data_dir=data_dir, port=arguments.port, is_json=arguments.json, out=sys.stdout)
+    return up(
+        data_dir=data_dir,
+        port=arguments.port,
+        instances=arguments.instances,
+        is_json=arguments.json,
+        out=sys.stdout,
+    )
 
 
-def up(*, data_dir: Path | None, port: int, is_json: bool, out: TextIO) -> int:
+def up(*, data_dir: Path | None, port: int, is_json: bool, out: TextIO, instances: Sequence[str] = ()) -> int:
     """Starts both services, tells about them on `out`, and waits for SIGTERM or SIGINT."""
     from airflow_tablestore.emulator import Emulator
 
-    with _held(_STOP_SIGNALS), Emulator(data_dir, port) as emulator:
+    with _held(_STOP_SIGNALS), Emulator(data_dir, port, instances) as emulator:
         out.write(emulator.to_json() + "\n" if is_json else greeting(emulator))
         out.flush()
         signal.sigwait(_STOP_SIGNALS)
@@ -84,11 +99,12 @@ def up(*, data_dir: Path | None, port: int, is_json: bool, out: TextIO) -> int:
 def greeting(emulator: Emulator) -> str:
     """Where the services are, where the data is kept, how to use and how to stop them."""
     table, oss = emulator.tablestore, emulator.oss
+    others = [name for name in emulator.tablestore_service().instances.names() if name != table.instance]
     kept = f"{emulator.data_dir} (kept)" if emulator.data_dir else "nothing is kept after the stop"
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in emulator.environment().items())
     return (
         "The emulator is up.\n\n"
-        f"  Tablestore  {table.endpoint}   instance {table.instance}\n"
+        f"  Tablestore  {table.endpoint}   instance {', '.join([table.instance, *others])}\n"
         f"  OSS         {oss.endpoint}   bucket {oss.bucket}\n"
         f"  Access key  {table.access_key_id} / {table.access_key_secret}\n"
         f"  Data        {kept}\n\n"

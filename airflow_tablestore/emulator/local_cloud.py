@@ -39,6 +39,7 @@ class LocalCloud:
 
     :param emulator: one that runs already and goes on afterwards; None starts one for this alone.
     :param data_dir: where a started one keeps its data; None keeps nothing.
+    :param instance: its name, of letters, digits and hyphens; made up when it is None.
     """
 
     def __init__(self, *, emulator: Emulator | None = None, data_dir: Path | None = None, instance: str | None = None):
@@ -51,6 +52,11 @@ class LocalCloud:
         from airflow_tablestore.emulator import Emulator
 
         self._emulator = self._given or Emulator(self._data_dir).start()
+        try:
+            self._emulator.make_instance(self.instance)
+        except SpecError:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -79,6 +79,25 @@ def test_faults_are_added_listed_and_removed_over_http(cloud):
     assert cloud.faults.list() == []
 
 
+def test_an_instance_is_made_over_http_and_stays_after_a_reset(cloud):
+    before = admin(cloud, "GET", "instances").json()["instances"]
+    stranger = sdk.OTSClient(*connection(cloud), "over-http")
+    with pytest.raises(sdk.OTSServiceError, match="instance is not found"):
+        stranger.list_table()
+
+    made = admin(cloud, "POST", "instances", json={"name": "over-http"}).json()["instances"]
+    cloud.reset()
+
+    assert made == sorted([*before, "over-http"])
+    assert stranger.list_table() == ()
+    assert cloud.status()["tablestore"]["instances"] == made
+
+
+def connection(emulator: Emulator) -> tuple[str, str, str]:
+    at = emulator.tablestore
+    return at.endpoint, at.access_key_id, at.access_key_secret
+
+
 @pytest.mark.parametrize(
     ("method", "path", "options", "status", "words"),
     [
@@ -91,6 +110,9 @@ def test_faults_are_added_listed_and_removed_over_http(cloud):
         ("PUT", "faults", {}, 405, "takes DELETE, GET, POST"),
         ("GET", "nothing", {}, 404, "There is no /_emulator/nothing"),
         ("GET", "requests?limit=-1", {}, 400, "a whole number"),
+        ("POST", "instances", {"json": {"name": "not_so"}}, 400, "cannot be the name of an instance"),
+        ("POST", "instances", {"json": {"name": 7}}, 400, "The body is"),
+        ("POST", "instances", {}, 400, "The body is"),
         ("POST", "clock", {"json": {}}, 400, "advance_seconds"),
         ("POST", "clock", {"json": {"advance_seconds": "1"}}, 400, "a number of seconds"),
         ("POST", "clock", {"json": {"advance_seconds": 1e300}}, 400, "a number of seconds"),

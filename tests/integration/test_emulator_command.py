@@ -13,6 +13,7 @@ from pathlib import Path
 
 import oss2
 import pytest
+import tablestore
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +79,27 @@ def test_data_is_there_after_a_restart(tmp_path):
         assert bucket.get_object("small").read() == b"body"
         assert bucket.get_object("large").read() == b"b" * 200_000
         assert stopped(process) == (0, "")
+
+
+def test_instances_are_made_at_the_start_and_kept(tmp_path):
+    for made in (["--instance", "fleet", "--instance", "other"], []):
+        process = start("--data-dir", str(tmp_path), "--json", *made)
+        at = json.loads(process.stdout.readline())["tablestore"]
+        connection = at["endpoint"], at["access_key_id"], at["access_key_secret"]
+        assert tablestore.OTSClient(*connection, "fleet").list_table() == ()
+        assert tablestore.OTSClient(*connection, "other").list_table() == ()
+        with pytest.raises(tablestore.OTSServiceError, match="The instance is not found"):
+            tablestore.OTSClient(*connection, "nobodys").list_table()
+        assert stopped(process) == (0, "")
+
+
+def test_a_name_that_no_instance_can_have_is_refused():
+    process = start("--ephemeral", "--instance", "no_such")
+
+    _, error = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert "'no_such' cannot be the name of an instance" in error
 
 
 def test_the_default_directory_is_the_users(tmp_path):

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 
 def test_the_fixture_serves_tablestore(emulator):
     access = emulator.tablestore
+    emulator.make_instance("fixture-instance")
+    emulator.make_instance("another-instance")
     client = tablestore.OTSClient(access.endpoint, access.access_key_id, access.access_key_secret, "fixture-instance")
 
     client.create_table(

@@ -64,6 +64,23 @@ def test_the_environment_leads_to_the_tests_own_instance(tablestore_cloud, monke
     assert told["host"] == tablestore_cloud.tablestore.endpoint
 
 
+def test_another_instance_than_the_tests_own_is_refused(tablestore_cloud):
+    at = tablestore_cloud.tablestore
+    stranger = sdk.OTSClient(at.endpoint, at.access_key_id, at.access_key_secret, "somebody-elses")
+
+    with pytest.raises(sdk.OTSServiceError, match="The instance is not found"):
+        stranger.list_table()
+    assert client_of(tablestore_cloud).list_table() == ()
+
+
+def test_a_name_that_no_instance_can_have_is_refused_in_words(emulator):
+    with pytest.raises(SpecError, match="'no_such' cannot be the name of an instance"), LocalCloud(instance="no_such"):
+        pass
+    with pytest.raises(SpecError, match="'9' cannot be"):
+        LocalCloud(emulator=emulator, instance="9").__enter__()
+    assert emulator.status()["tablestore"]["endpoint"]
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

@@ -5,7 +5,6 @@ Through the official SDK where it can be made to ask, else as signed bytes.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -47,19 +46,27 @@ IGNORE = Condition(RowExistenceExpectation.IGNORE)
 EXISTS = Condition(RowExistenceExpectation.EXPECT_EXIST)
 INVALID, BAD_KEY = (400, "OTSParameterInvalid"), (400, "OTSInvalidPK")
 NO_TABLE = (404, "OTSObjectNotExist")
-NAMES = itertools.count()
 ROW = Row([("pk", "k")], [("c", 1)])
 LOW, HIGH = [("pk", INF_MIN)], [("pk", INF_MAX)]
 
 
+class Serving(Server):
+    """The service, which can be told of instances."""
+
+    def __init__(self, app: TablestoreApp):
+        super().__init__(app)
+        self.instances = app.service.instances
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server(TablestoreApp(None, demo_accounts(), Clock())) as running:
+def server() -> Iterator[Serving]:
+    with Serving(TablestoreApp(None, demo_accounts(), Clock())) as running:
+        running.instances.make("refusing")
         yield running
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> OTSClient:
+def client(server: Serving) -> OTSClient:
     """A client whose instance has `t` (pk: STRING) and `auto` (pk: STRING, id: generated)."""
     client = connect(server)
     create(client, "t", [("pk", "STRING")])
@@ -67,8 +74,8 @@ def client(server: Server) -> OTSClient:
     return client
 
 
-def connect(server: Server, secret=DEMO_ACCESS_KEY_SECRET, key_id=DEMO_ACCESS_KEY_ID, **options) -> OTSClient:
-    instance = options.pop("instance", f"refusing-{next(NAMES)}")
+def connect(server: Serving, secret=DEMO_ACCESS_KEY_SECRET, key_id=DEMO_ACCESS_KEY_ID, **options) -> OTSClient:
+    instance = options.pop("instance", "refusing")
     return OTSClient(server.url, key_id, secret, instance, **options)
 
 
@@ -288,18 +295,25 @@ def test_an_instance_name_that_cannot_be_is_refused(server):
     assert refusal(client.list_table) == (400, "OTSParameterInvalid", "Invalid instance name: 'no_such_name'.")
 
 
+@pytest.mark.parametrize("options", [{}, {"region": "cn-hangzhou"}], ids=["v2", "v4"])
+def test_an_unknown_instance_is_refused(server, options):
+    client = connect(server, instance="blahblahblah", **options)
+
+    assert refusal(client.list_table) == (403, "OTSAuthFailed", "The instance is not found.")
+
+
 # ---- bytes
 
 
 def send(
-    server: Server, operation: str, body: bytes = b"", *, now: datetime | None = None, method="POST", **headers: str
+    server: Serving, operation: str, body: bytes = b"", *, now: datetime | None = None, method="POST", **headers: str
 ) -> tuple[int, str, str]:
     """Status, code and message of the answer to signed bytes; `headers` replace signed ones."""
     signed = sign_request(
         f"/{operation}",
         body,
         credentials=Credentials(DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET),
-        instance="bytes",
+        instance="refusing",
         now=now or datetime.now(UTC),
     ).headers
     signed.update({name.replace("_", "-"): value for name, value in headers.items()})

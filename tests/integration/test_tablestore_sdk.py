@@ -52,25 +52,34 @@ DAY = 86400
 NAMES = itertools.count()
 
 
+class Serving(Server):
+    """The service, which can be told of instances."""
+
+    def __init__(self, app: TablestoreApp):
+        super().__init__(app)
+        self.instances = app.service.instances
+
+
 @pytest.fixture(scope="module")
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture(scope="module")
-def server(clock: Clock) -> Iterator[Server]:
-    with Server(TablestoreApp(None, demo_accounts(), clock)) as running:
+def server(clock: Clock) -> Iterator[Serving]:
+    with Serving(TablestoreApp(None, demo_accounts(), clock)) as running:
         yield running
 
 
 @pytest.fixture
-def client(server: Server) -> OTSClient:
+def client(server: Serving) -> OTSClient:
     """A client of an instance of its own."""
     return connect(server)
 
 
-def connect(server: Server, **options) -> OTSClient:
+def connect(server: Serving, **options) -> OTSClient:
     instance = options.pop("instance", f"inst-{next(NAMES)}")
+    server.instances.make(instance)
     return OTSClient(server.url, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, instance, **options)
 
 
@@ -749,7 +758,7 @@ def test_an_answer_holds_four_megabytes(client):
 
 @pytest.mark.parametrize("columns", [[], [f"c{n:02d}" for n in range(12)]], ids=["whole", "named"])
 def test_a_row_wider_than_an_answer_is_read_in_parts(columns):
-    with Server(TablestoreApp(None, demo_accounts(), Clock(), limits=Limits(range_bytes=1000))) as server:
+    with Serving(TablestoreApp(None, demo_accounts(), Clock(), limits=Limits(range_bytes=1000))) as server:
         client = connect(server)
         make_table(client, keys=[("pk", "INTEGER")])
         put(client, 1, ("c00", 1))

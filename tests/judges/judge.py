@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from airflow_tablestore.emulator.remote import Remote
 from tests.judges.runtimes import (
     HERE,
     Program,
@@ -60,6 +61,8 @@ class Judge:
         """
         program = self.runtime()
         place = self.name.lower().replace(" ", "-").replace(".", "")
+        if services:
+            Remote(services["tablestore"]["endpoint"]).post("instances", {"name": place})
         asked = {
             "client": self.name,
             "services": services,

@@ -21,7 +21,7 @@ from airflow_tablestore.emulator.gate import FAULTS_OF, ServiceFaults
 from airflow_tablestore.emulator.tablestore.errors import ServiceError
 from airflow_tablestore.emulator.tablestore.faulty import faulty
 from airflow_tablestore.emulator.tablestore.service import Service
-from airflow_tablestore.emulator.tablestore.validation import Limits, check_instance_name
+from airflow_tablestore.emulator.tablestore.validation import Limits
 from airflow_tablestore.errors import Rejected
 from airflow_tablestore.wire.proto import table_pb2 as pb
 from airflow_tablestore.wire.sign import KEY_ID, Caller, sign_response, unsigned_response, verify_request
@@ -96,7 +96,7 @@ class TablestoreApp:
             if len(body) > self.service.limits.request_bytes:
                 raise ServiceError("OTSRequestBodyTooLarge", "The size of POST data is too large.")
             caller = verify_request(uri, headers, body, secret_of=self._accounts.secret_of, now=datetime.now(UTC))
-            check_instance_name(caller.instance)
+            self.service.instances.check(caller.instance)
             perform = self.service.answer if faults is None else faulty(self.service.answer, faults)
             status, answer = 200, perform(uri.lstrip("/"), caller.instance, body)
         except ServiceError as error:

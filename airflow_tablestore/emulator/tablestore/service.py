@@ -18,6 +18,7 @@ from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.tablestore.changelog import StreamLog
 from airflow_tablestore.emulator.tablestore.definitions import Definitions
 from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
+from airflow_tablestore.emulator.tablestore.instances import Instances
 from airflow_tablestore.emulator.tablestore.messages import read
 from airflow_tablestore.emulator.tablestore.reads import Reads
 from airflow_tablestore.emulator.tablestore.splits import Splits
@@ -39,7 +40,10 @@ class Operation:
 
 
 class Service:
-    """Every operation over one store. Safe to call from many threads."""
+    """Every operation over one store. Safe to call from many threads.
+
+    Any name is an instance here; `instances` knows those that may ask over the network.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Service:
         self.limits = limits
         log = log or StreamLog(clock)
         self.store = Store(storage_path, log)
+        self.instances = Instances(self.store)
         self.streams = streams = Streams(self.store, clock, log)
         self._tables = tables = Definitions(self.store, clock, limits)
         writes, reads = Writes(self.store, clock, limits), Reads(self.store, clock, limits)
