@@ -7,11 +7,9 @@ for over the REST API only.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.system.processes import end, kill_tree
 
 BIN = Path(sys.executable).parent
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
@@ -121,15 +121,29 @@ class Stack:
         if done.returncode:
             raise StackBroke(f"airflow db migrate failed; see {self.home / 'db-migrate.log'}")
         for name in self.components:
-            with (self.home / f"{name}.log").open("wb") as log:
-                self.processes[name] = subprocess.Popen(
-                    [BIN / "airflow", name],
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self.launch(name, [name])
+
+    def launch(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start one more `airflow …` that belongs to this Airflow and is ended with it, such as a worker.
+
+        :param name: heads its log file; a process of this name that has ended is replaced.
+        """
+        with (self.home / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [BIN / "airflow", *command],
+                env={**self.environment, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self.processes[name]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one of its processes with all its children; it is no longer one that should be alive."""
+        kill_tree(self.processes.pop(name))
 
     def wait_healthy(self, dag_ids: Sequence[str] = (), seconds: float = 120) -> None:
         """Return when every component reports healthy and the named DAGs are known.
@@ -152,16 +166,7 @@ class Stack:
 
     def stop(self) -> None:
         """End every process, its children included. Safe to call twice."""
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.terminate()
-        deadline = time.monotonic() + 20
-        for process in self.processes.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.1, deadline - time.monotonic()))
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        end(self.processes.values())
         self.processes.clear()
 
     def dag_ids(self) -> list[str]:

@@ -9,22 +9,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.system import compare, sample
+from tests.system import sample
+from tests.system.place import IMPATIENT, Place, write_dags
 from tests.system.services import emulator
 from tests.system.stack import Stack
 
 ROWS = 3_000
-KEY_NAMES = ("uid", "ts")
 TASKS = 3
-LOADER = "from airflow_tablestore.factory import load_specs\n\nglobals().update(load_specs('specs'))\n"
 SPEC = """
 pipeline: {name}
 kind: full_export
@@ -34,75 +31,21 @@ retry: {{times: 3, delay: 1s}}
 limits: {{rows_per_second: {rows_per_second}}}
 """
 QUICK, SLOW = ("quick", "clear_one", "clear_down", "clear_publish", "killed"), ("frozen",)
-IMPATIENT = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-}
-
-
-@dataclass
-class Place:
-    """A running Airflow with one small pipeline per test, and the services they use."""
-
-    stack: Stack
-    services: dict[str, Any]
-    folder: Path
-
-    def run(self, dag_id: str) -> str:
-        run_id = self.stack.trigger(dag_id)
-        self.wait(dag_id, run_id, "success")
-        return run_id
-
-    def wait(self, dag_id: str, run_id: str, wanted: str, seconds: float = 120) -> None:
-        self.until(lambda: self.stack.run_state(dag_id, run_id) in ("success", "failed"), seconds)
-        assert self.stack.run_state(dag_id, run_id) == wanted, self.stack.task_instances(dag_id, run_id)
-
-    def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.3)
-
-    def tasks(self, dag_id: str, run_id: str, ending: str) -> list[dict[str, Any]]:
-        return [t for t in self.stack.task_instances(dag_id, run_id) if t["task_id"].endswith(ending)]
-
-    def clear(self, dag_id: str, run_id: str, task: str, *, map_index: int | None = None, downstream: bool) -> None:
-        body = {
-            "dry_run": False,
-            "dag_run_id": run_id,
-            "only_failed": False,
-            "include_downstream": downstream,
-            "task_ids": [task if map_index is None else [task, map_index]],
-        }
-        self.stack.api("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
-        self.until(lambda: self.stack.run_state(dag_id, run_id) in ("queued", "running"), 20)
-
-    def differences(self, dag_id: str) -> str:
-        store = compare.bucket(self.services["oss"])
-        published = compare.download(store, f"{dag_id}/", self.folder / dag_id)
-        expected = {
-            tuple(v for _, v in key): {n: bytes(v) if isinstance(v, bytearray) else v for n, v in cells}
-            for key, cells in sample.rows(ROWS)
-        }
-        return compare.difference(expected, compare.read_parquet(published.files, KEY_NAMES), compare.as_is)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("recovery")
-    dags = folder / "dags"
-    (dags / "specs").mkdir(parents=True)
-    (dags / "loader.py").write_text("# an Airflow dag file\n" + LOADER)
-    for name in QUICK + SLOW:
-        slow = SPEC.format(name=name, rows_per_second=10**6 if name in QUICK else 150)
-        (dags / "specs" / f"{name}.yaml").write_text(slow)
+    speeds = {**dict.fromkeys(QUICK, 10**6), **dict.fromkeys(SLOW, 150)}
+    specs = {name: SPEC.format(name=name, rows_per_second=speed) for name, speed in speeds.items()}
+    dags = write_dags(folder / "dags", specs)
     with emulator(folder / "emulator", folder / "emulator.log") as services:
         client = sample.sdk_client(services["tablestore"])
         sample.create_table(client)
         sample.load(client, ROWS)
         with Stack(folder / "airflow", dags, {**services["env"], **IMPATIENT}) as stack:
             stack.wait_healthy(QUICK + SLOW)
-            yield Place(stack, services, folder)
+            yield Place(stack, services, folder, ROWS)
 
 
 def test_a_run_publishes_the_table(place):

@@ -1,0 +1,82 @@
+"""A running Airflow with the services that its pipelines use, and what tests ask of both.
+
+The oracle of `differences` is the function that made the rows of the sample table, never the emulator.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.system import compare, sample
+from tests.system.stack import Stack
+
+KEY_NAMES = tuple(name for name, _ in sample.KEYS)
+LOADER = "from airflow_tablestore.factory import load_specs\n\nglobals().update(load_specs('specs'))\n"
+IMPATIENT = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+}
+"""So that a task whose process is gone is tried again within seconds, not minutes."""
+
+
+def write_dags(folder: Path, specs: dict[str, str]) -> Path:
+    """A DAG folder with these specs, by name, and the loader that users put beside them."""
+    (folder / "specs").mkdir(parents=True)
+    (folder / "loader.py").write_text("# an Airflow dag file\n" + LOADER)
+    for name, text in specs.items():
+        (folder / "specs" / f"{name}.yaml").write_text(text)
+    return folder
+
+
+@dataclass
+class Place:
+    """What runs, and where. Published objects are copied into `folder`; `rows` is how many the sample table has."""
+
+    stack: Stack
+    services: dict[str, Any] = field(repr=False)
+    folder: Path
+    rows: int
+
+    def run(self, dag_id: str) -> str:
+        run_id = self.stack.trigger(dag_id)
+        self.wait(dag_id, run_id, "success")
+        return run_id
+
+    def wait(self, dag_id: str, run_id: str, wanted: str, seconds: float = 120) -> None:
+        self.until(lambda: self.stack.run_state(dag_id, run_id) in ("success", "failed"), seconds)
+        assert self.stack.run_state(dag_id, run_id) == wanted, self.stack.task_instances(dag_id, run_id)
+
+    def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds():
+            self.stack.check_alive()
+            assert time.monotonic() < deadline, f"it did not happen in {seconds:.0f} s; logs: {self.stack.home}"
+            time.sleep(0.3)
+
+    def tasks(self, dag_id: str, run_id: str, ending: str) -> list[dict[str, Any]]:
+        return [t for t in self.stack.task_instances(dag_id, run_id) if t["task_id"].endswith(ending)]
+
+    def clear(self, dag_id: str, run_id: str, task: str, *, map_index: int | None = None, downstream: bool) -> None:
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "only_failed": False,
+            "include_downstream": downstream,
+            "task_ids": [task if map_index is None else [task, map_index]],
+        }
+        self.stack.api("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
+        self.until(lambda: self.stack.run_state(dag_id, run_id) in ("queued", "running"), 20)
+
+    def differences(self, dag_id: str) -> str:
+        """How what a full export of the sample has published under `<DAG id>/` differs from its rows; "" when not."""
+        store = compare.bucket(self.services["oss"])
+        published = compare.download(store, f"{dag_id}/", self.folder / dag_id)
+        expected = {
+            tuple(v for _, v in key): {n: bytes(v) if isinstance(v, bytearray) else v for n, v in cells}
+            for key, cells in sample.rows(self.rows)
+        }
+        return compare.difference(expected, compare.read_parquet(published.files, KEY_NAMES), compare.as_is)
