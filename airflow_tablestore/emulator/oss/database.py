@@ -49,10 +49,11 @@ class Database:
     """Connections to one database file.
 
     :param is_durable: False when the data is not kept anyway: nothing waits for the disk then.
+    :param schema: of the tables that a new file gets, of this version. MaxCompute has its own.
     :raises SpecError: the file was written by another version of the emulator.
     """
 
-    def __init__(self, path: Path, *, is_durable: bool):
+    def __init__(self, path: Path, *, is_durable: bool, schema: str = SCHEMA, version: int = VERSION):
         self._path, self._synchronous = path, "NORMAL" if is_durable else "OFF"
         self._opening = threading.Lock()
         self._open: list[sqlite3.Connection] = []
@@ -60,13 +61,13 @@ class Database:
         self._write_lock = threading.Lock()
         self._writer = self._connect()
         with self.writing() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found not in (0, version):
                 raise SpecError(f"{path} was written by another version of the emulator; choose another --data-dir.")
-            if version == 0:
-                for statement in SCHEMA.split(";"):
+            if found == 0:
+                for statement in schema.split(";"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(f"PRAGMA user_version = {version}")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
