@@ -286,6 +286,14 @@ def decode_sequence(block: bytes) -> SequenceInfo:
     return _read_sequence(block, place)[0]
 
 
+def without_sequence(block: bytes) -> bytes:
+    """The row of such a block as `encode_row` gives it, less its sequence, so that rows can be joined into a block.
+
+    Nothing is verified: a row's checksum does not cover its sequence, and whoever reads the row checks the rest.
+    """
+    return block[len(HEADER) : -_SEQUENCE.size - 2] + block[-2:]
+
+
 def begin(content: bytes) -> int:
     """Where the rows of a block begin.
 

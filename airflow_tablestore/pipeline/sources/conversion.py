@@ -9,10 +9,48 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_tablestore.wire.row import ColumnType, Value
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_tablestore.pipeline.contract import Column
+from airflow_tablestore.wire.decode import Stray
+from airflow_tablestore.wire.row import ColumnType, Value, type_of
+
+
+def settled(
+    records: pa.RecordBatch, conflicts: Sequence[Stray], columns: Sequence[Column]
+) -> tuple[pa.RecordBatch, dict[int, str]]:
+    """The records with the conflicting cells that may be converted; and the other rows, with the reason of the first.
+
+    These rows are still in the batch, with null in the place of the cell.
+    """
+    reasons: dict[int, str] = {}
+    by_name = {column.name: column for column in columns}
+    found: dict[str, dict[int, Value]] = {}
+    for stray in conflicts:
+        column = by_name[stray.column]
+        value = converted(stray.value, column.type) if column.is_declared else None
+        if value is None:
+            reasons.setdefault(stray.row, _conflict(column, stray.value))
+        else:
+            found.setdefault(stray.column, {})[stray.row] = value
+    for name, values in found.items():
+        at = records.schema.get_field_index(name)
+        mask = pa.array([row in values for row in range(records.num_rows)])
+        given = pa.array([values[row] for row in sorted(values)], records.schema.field(at).type)
+        records = records.set_column(at, name, pc.replace_with_mask(records.column(at), mask, given))
+    return records, reasons
+
+
+def _conflict(column: Column, value: Value) -> str:
+    found = type_of(value)
+    told = f"column '{column.name}' is {column.type} and the cell is {found}"
+    if column.is_declared:
+        return f"{told}, which cannot be converted without loss"
+    return f"{told}; declare the type to convert, as {{name: {column.name}, type: string}}"
 
 
 def converted(value: Value, to: ColumnType) -> Value | None:

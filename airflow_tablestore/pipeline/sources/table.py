@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from airflow_tablestore.consumer.table import Sender, pages, show_key
 from airflow_tablestore.errors import RecordError
-from airflow_tablestore.pipeline.contract import JSON_MARK, OTHER_COLUMN, Batch, Column, Schema
+from airflow_tablestore.pipeline.contract import JSON_MARK, OTHER_COLUMN, Batch, Schema
 from airflow_tablestore.pipeline.plan import Slice
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
-from airflow_tablestore.pipeline.sources.conversion import converted, others_as_json
+from airflow_tablestore.pipeline.sources.conversion import others_as_json, settled
 from airflow_tablestore.pipeline.sources.wide import whole_rows
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Stray, Wanted, decoder
-from airflow_tablestore.wire.row import PrimaryKey, Value, type_of
+from airflow_tablestore.wire.row import PrimaryKey, Value
 from airflow_tablestore.wire.table import MOST_COLUMNS, RangeRead
 
 Refuse = Callable[[str, str], None]
@@ -81,7 +80,7 @@ class TableSlice:
         records = decoded.records
         reasons: dict[int, str] = {}
         if decoded.conflicts:
-            records = self._with_conversions(records, decoded.conflicts, reasons)
+            records, reasons = settled(records, decoded.conflicts, self.pinned.columns)
         if decoded.others or self.pinned.keeps_others:
             records = self._with_others(records, decoded.others)
         if not reasons:
@@ -90,25 +89,6 @@ class TableSlice:
             self.dirty += 1
             self.refuse(show_key(self._key(records, row)), reason)
         return records.filter(pa.array([row not in reasons for row in range(records.num_rows)]))
-
-    def _with_conversions(
-        self, records: pa.RecordBatch, conflicts: Sequence[Stray], reasons: dict[int, str]
-    ) -> pa.RecordBatch:
-        by_name = {column.name: column for column in self.pinned.columns}
-        found: dict[str, dict[int, Value]] = {}
-        for stray in conflicts:
-            column = by_name[stray.column]
-            value = converted(stray.value, column.type) if column.is_declared else None
-            if value is None:
-                reasons.setdefault(stray.row, _conflict(column, stray.value))
-            else:
-                found.setdefault(stray.column, {})[stray.row] = value
-        for name, values in found.items():
-            at = records.schema.get_field_index(name)
-            mask = pa.array([row in values for row in range(records.num_rows)])
-            given = pa.array([values[row] for row in sorted(values)], records.schema.field(at).type)
-            records = records.set_column(at, name, pc.replace_with_mask(records.column(at), mask, given))
-        return records
 
     def _with_others(self, records: pa.RecordBatch, others: Sequence[Stray]) -> pa.RecordBatch:
         if not self.pinned.is_picked:
@@ -130,11 +110,3 @@ class TableSlice:
     def _key(self, records: pa.RecordBatch, row: int) -> PrimaryKey:
         names = [column.name for column in self.pinned.columns if column.is_key]
         return tuple((name, records.column(name)[row].as_py()) for name in names)
-
-
-def _conflict(column: Column, value: Value) -> str:
-    found = type_of(value)
-    told = f"column '{column.name}' is {column.type} and the cell is {found}"
-    if column.is_declared:
-        return f"{told}, which cannot be converted without loss"
-    return f"{told}; declare the type to convert, as {{name: {column.name}, type: string}}"
