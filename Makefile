@@ -6,7 +6,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/.installed
 E2E         := $(VENV)/.e2e-installed
 
-.PHONY: demo test check up test-system test-celery test-e2e test-live conformance bench docs proto floor pythons clean help
+.PHONY: demo test check up test-system test-celery test-e2e test-live conformance bench fuzz docs proto floor pythons clean help
 
 help:            ## what can be made here
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -56,6 +56,9 @@ conformance: $(READY) ## official clients in Python, Node and Go against the emu
 
 bench: $(READY)  ## speed and memory, as ratios of interleaved runs
 	@$(BIN)/python -m tests.bench
+
+fuzz: $(READY)   ## damaged blocks for the C decoder, under sanitizers (three minutes)
+	@$(BIN)/python -m tests.fuzz
 
 proto: $(READY)  ## generate the message classes anew (needs grpcio-tools)
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. airflow_tablestore/wire/proto/*.proto

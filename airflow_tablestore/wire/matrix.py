@@ -24,9 +24,10 @@ from airflow_tablestore.wire.plainbuffer import (
 )
 from airflow_tablestore.wire.row import Value
 
-_MAGIC = 0x304D5253
-_HEAD = struct.Struct("<5i")
-"""Magic number, where the rows begin, where the options begin, how many key fields, how many others."""
+MAGIC = b"SRM0"
+"""What every matrix begins with."""
+_HEAD = struct.Struct("<4s4i")
+"""Magic, where the rows begin, where the options begin, how many key fields, how many others."""
 _OPTIONS = struct.Struct("<BBBi")
 """Tag and flag of the entire key, tag and number of rows."""
 _NAME_LENGTH = struct.Struct("<h")
@@ -61,7 +62,7 @@ def encode_matrix(matrix: Matrix) -> bytes:
         raise RecordError(f"{matrix.key_count} key fields among {width} fields")
     names = b"".join(map(_encode_name, matrix.fields))
     options = _HEAD.size + len(names)
-    head = _HEAD.pack(_MAGIC, options + _OPTIONS.size, options, matrix.key_count, width - matrix.key_count)
+    head = _HEAD.pack(MAGIC, options + _OPTIONS.size, options, matrix.key_count, width - matrix.key_count)
     parts = [head, names, _OPTIONS.pack(_TAG_ENTIRE_KEY, matrix.has_entire_key, _TAG_ROW_COUNT, len(matrix.rows))]
     for number, row in enumerate(matrix.rows):
         if len(row) != width:
@@ -87,6 +88,12 @@ def decode_matrix(block: bytes | memoryview) -> Matrix:
         raise ProtocolError("the matrix ends too early") from error
 
 
+def read_fields(content: bytes) -> tuple[str, ...]:
+    """The names of the fields of a valid block."""
+    _, _, _, key_count, others = _HEAD.unpack_from(content)
+    return _read_names(content, _HEAD.size, key_count + others)[0]
+
+
 def _encode_name(name: str) -> bytes:
     try:
         label = name.encode()
@@ -99,7 +106,7 @@ def _encode_name(name: str) -> bytes:
 
 def _read_matrix(content: bytes) -> Matrix:
     magic, data, options, key_count, others = _HEAD.unpack_from(content)
-    if magic != _MAGIC:
+    if magic != MAGIC:
         raise ProtocolError("a matrix must begin with SRM0")
     if key_count < 0 or others < 0:
         raise ProtocolError(f"a matrix of {key_count} and {others} fields")
@@ -136,12 +143,16 @@ def _read_names(content: bytes, place: int, count: int) -> tuple[tuple[str, ...]
 def _read_row(content: bytes, place: int, fields: tuple[str, ...]) -> tuple[tuple[Value | None, ...], int]:
     row = []
     for name in fields:
-        value, place = _read_value(content, place, name)
+        value, place = read_value(content, place, name)
         row.append(value)
     return tuple(row), place
 
 
-def _read_value(content: bytes, place: int, name: str) -> tuple[Value | None, int]:
+def read_value(content: bytes, place: int, name: str) -> tuple[Value | None, int]:
+    """The value of one field that begins at `place`, and where the next thing begins; None for null.
+
+    :raises ProtocolError: it is none. IndexError and struct.error mean that the block ends inside it.
+    """
     kind = content[place]
     place += 1
     if kind == _TYPE_NULL:

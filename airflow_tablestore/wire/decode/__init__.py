@@ -7,10 +7,12 @@ the decoder's business and the fast path stays columnar.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_tablestore.errors import SpecError
 from airflow_tablestore.wire.row import ColumnType, Value
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Decoded:
 
 
 class Decoder(Protocol):
-    """Turns PlainBuffer blocks into columns; keep one between blocks, it may remember what it saw."""
+    """Turns PlainBuffer or SimpleRowMatrix blocks into columns; keep one between blocks, it may remember."""
 
     def decode(self, block: bytes | memoryview) -> Decoded:
         """The block's rows.
@@ -60,8 +62,37 @@ class Decoder(Protocol):
         ...
 
 
+BACKENDS = ("native", "plain")
+"""The decoders, the fastest first."""
+
+BACKEND_VARIABLE = "AIRFLOW_TABLESTORE_DECODER"
+"""Names the decoder to use instead of the fastest that is there."""
+
+
+def backend() -> str:
+    """The name of the decoder that this process uses.
+
+    :raises SpecError: the environment names one that there is none of, or that is not on this machine.
+    """
+    from airflow_tablestore.wire.decode.native import library
+
+    named = os.environ.get(BACKEND_VARIABLE)
+    if named is None:
+        return "plain" if library() is None else "native"
+    if named not in BACKENDS:
+        raise SpecError(f"{BACKEND_VARIABLE} is {named!r}; known: {', '.join(BACKENDS)}")
+    return named
+
+
 def decoder(wanted: Sequence[Wanted]) -> Decoder:
-    """A decoder for these columns: at present the plain one."""
+    """A decoder for these columns: the fastest that this machine has, or the one that the environment names.
+
+    :raises SpecError: the same column is wanted twice, or the decoder that is named is not there.
+    """
+    if backend() == "native":
+        from airflow_tablestore.wire.decode.native import NativeDecoder
+
+        return NativeDecoder(wanted)
     from airflow_tablestore.wire.decode.plain import PlainDecoder
 
     return PlainDecoder(wanted)
@@ -75,3 +106,10 @@ ARROW_TYPES = {
     ColumnType.BINARY: "binary",
 }
 """The Arrow type of each Tablestore type, by pyarrow's alias. Nothing is squeezed through another type."""
+
+
+def arrow_schema(wanted: Sequence[Wanted]) -> pa.Schema:
+    """The schema of the records of a decoder."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(one.name, pa.type_for_alias(ARROW_TYPES[one.type])) for one in wanted])

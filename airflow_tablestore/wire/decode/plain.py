@@ -19,6 +19,8 @@ import pyarrow as pa
 
 from airflow_tablestore.errors import ProtocolError, SpecError
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Stray, Wanted
+from airflow_tablestore.wire.decode.matrix import decode_columns
+from airflow_tablestore.wire.matrix import MAGIC
 from airflow_tablestore.wire.plainbuffer import (
     TAG_CELL,
     TAG_CELL_CHECKSUM,
@@ -131,6 +133,7 @@ class PlainDecoder:
     """
 
     def __init__(self, wanted: Sequence[Wanted]):
+        self._wanted = tuple(wanted)
         self._columns = [_Column(one) for one in wanted]
         self._keys = {c.wanted.name.encode(): c for c in self._columns if c.wanted.is_key}
         self._attributes = {c.wanted.name.encode(): c for c in self._columns if not c.wanted.is_key}
@@ -146,6 +149,8 @@ class PlainDecoder:
         """The block's rows; see `Decoder`. Nothing is kept of a block that is refused."""
         self._clear()
         content = bytes(block)
+        if content.startswith(MAGIC):
+            return decode_columns(content, self._wanted)
         try:
             rows = self._walk(content, begin(content))
         except (IndexError, struct.error) as error:

@@ -1,0 +1,67 @@
+"""Builds the C decoder (airflow_tablestore/wire/decode/columns.c) into the package when it is installed or packed.
+
+It needs no Python headers and uses no Python ABI, so a wheel with it is for every Python of one platform. Without a
+compiler, or with one that fails, the package is pure Python and slower: an installation never fails for it.
+
+CC names the compiler, as for make: `CC="python -m ziglang cc -target aarch64-linux-gnu.2.17"` builds for another
+machine, and TABLESTORE_WHEEL_PLATFORM then names the wheel's platform (`manylinux_2_17_aarch64`); `make wheels` does.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+FOLDER = Path("airflow_tablestore", "wire", "decode")
+FLAGS = ("-std=c11", "-O3", "-shared", "-fPIC", "-fvisibility=hidden")
+SECONDS = 300
+
+
+class ColumnsHook(BuildHookInterface):
+    """Compiles into the source tree, beside the module that loads the library, and packs it into wheels."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name != "wheel":
+            return
+        platform = os.environ.get("TABLESTORE_WHEEL_PLATFORM") or sysconfig.get_platform().replace("-", "_").replace(
+            ".", "_"
+        )
+        library = self._built(platform)
+        if library is not None:
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{platform}"
+            build_data["artifacts"].append(library.as_posix())
+
+    def _built(self, platform: str) -> Path | None:
+        suffix = ".dll" if platform.startswith("win") else ".dylib" if platform.startswith("macosx") else ".so"
+        library = FOLDER / f"_columns{suffix}"
+        made = Path(self.root, f"{library}.{os.getpid()}")
+        try:
+            command = [*_compiler(), *FLAGS, "-o", str(made), str(Path(self.root, FOLDER, "columns.c"))]
+            # the compiler is the one that whoever installs has chosen
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)  # noqa: S603
+            made.replace(Path(self.root, library))
+        except (OSError, subprocess.SubprocessError) as error:
+            told = getattr(error, "stderr", None) or error
+            self.app.display_warning(f"The C decoder is not built, the plain one is used (slower): {told}")
+            return None
+        finally:
+            made.unlink(missing_ok=True)
+        return library
+
+
+def _compiler() -> list[str]:
+    named = shlex.split(os.environ.get("CC", ""))
+    found = named or next(([name] for name in ("cc", "gcc", "clang") if shutil.which(name)), [])
+    if not found:
+        raise FileNotFoundError("there is no C compiler")
+    return found
