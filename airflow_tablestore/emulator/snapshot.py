@@ -1,8 +1,8 @@
 """Everything that an emulator keeps, in one file: saved from a directory, also while it is in use, and loaded into one.
 
-A gzipped tar of the services' databases, each as of one moment (SQLite's online backup), and of the long pieces of
-objects that the database names. Pieces never change, so links to them are taken before the database and completed after
-it; what was deleted in between makes the copy start over. The two services are not of the same moment, like the real.
+A gzipped tar of the services' databases and of the long pieces of objects that they name. All of it is of one moment:
+the writers of every service wait until each database is held at its state (SQLite's write-ahead log) and the pieces,
+which never change, are linked; then they go on, and the copying begins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_tablestore.emulator.storage import ADDRESS_NAME, LOCK_NAME
+from airflow_tablestore.emulator.storage import (
+    ADDRESS_NAME,
+    LOADED_NAME,
+    LOADING,
+    LOCK_NAME,
+    claimed,
+    finish_loading,
+)
 from airflow_tablestore.errors import SpecError
 
 FORMAT = 1
@@ -29,7 +36,6 @@ TABLES, OBJECTS = "tablestore/tables.sqlite", "oss/oss.sqlite"
 PIECES = "oss/pieces"
 SERVICES = ("tablestore", "oss")
 _MEMBER = re.compile(rf"(?:{re.escape(TABLES)}|{re.escape(OBJECTS)}|{PIECES}/[0-9a-f]{{32}})\Z")
-_ATTEMPTS = 20
 SCRATCH = ".snapshot-"
 _STALE_SECONDS = 24 * 3600.0
 _OWN_NAMES = {LOCK_NAME, ADDRESS_NAME}
@@ -52,14 +58,16 @@ def save(tablestore: Path, oss: Path, file: Path) -> Saved:
     """
     if not (tablestore / "tables.sqlite").is_file() or not (oss / "oss.sqlite").is_file():
         raise SpecError(f"{tablestore.parent} holds no emulator's data; name its directory with --data-dir.")
+    if (tablestore.parent / LOADED_NAME).exists():
+        with claimed(tablestore.parent):
+            pass  # ends the load that was killed
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         _sweep(oss)
         # beside the pieces, so that links can be made
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=oss) as made:
             copy = Path(made)
-            _copy_database(tablestore / "tables.sqlite", copy / TABLES)
-            _copy_objects(oss, copy)
+            _copy(tablestore / "tables.sqlite", oss, copy)
             with partial.open("wb") as out:
                 os.fchmod(out.fileno(), 0o600)
                 counted = _pack(copy, out)
@@ -86,21 +94,14 @@ def load(file: Path, data_dir: Path, *, replaces: bool = False) -> Saved:
             f"{data_dir} holds data already, which loading would delete. "
             "Choose another --data-dir, save that data first, or give it up with --force."
         )
-    with tempfile.TemporaryDirectory(prefix=".loading-", dir=data_dir) as made:
-        fresh, old = Path(made) / "new", Path(made) / "old"
-        old.mkdir()
-        counted = _unpack(file, fresh)
+    with tempfile.TemporaryDirectory(prefix=LOADING, dir=data_dir) as made:
+        fresh = Path(made) / "loaded"
+        counted = _unpack(file, fresh / "new")
         try:
-            for service in SERVICES:
-                if (data_dir / service).exists():
-                    (data_dir / service).rename(old / service)
-                (fresh / service).rename(data_dir / service)
+            fresh.rename(data_dir / LOADED_NAME)  # from here on it is loaded; a kill only leaves places to be swapped
         except OSError as error:
-            for service in (entry.name for entry in old.iterdir()):
-                if (data_dir / service).exists():
-                    (data_dir / service).rename(fresh / service)
-                (old / service).rename(data_dir / service)
             raise SpecError(f"{data_dir} cannot be written: {error.strerror}; it is as it was.") from error
+    finish_loading(data_dir)
     return Saved(*counted, file.stat().st_size)
 
 
@@ -111,11 +112,33 @@ def _sweep(oss: Path) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _copy_database(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(source) as reading, contextlib.closing(sqlite3.connect(target)) as writing:
-        reading.backup(writing)
-        writing.execute("PRAGMA journal_mode = DELETE")
+def _copy(tables: Path, oss: Path, copy: Path) -> None:
+    """The databases and the long pieces, as of one moment."""
+    objects = oss / "oss.sqlite"
+    (copy / PIECES).mkdir(parents=True)
+    (copy / TABLES).parent.mkdir()
+    with _opened(tables) as held_tables, _opened(objects) as held_objects:
+        with _writers_waiting(tables), _writers_waiting(objects):
+            for held in (held_tables, held_objects):
+                held.execute("BEGIN")
+                held.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the state is chosen by the first read
+            for name in _named_pieces(held_objects):
+                _take(oss / "pieces" / name, copy / PIECES / name)
+        for held, target in ((held_tables, copy / TABLES), (held_objects, copy / OBJECTS)):
+            with contextlib.closing(sqlite3.connect(target)) as writing:
+                held.backup(writing)
+                writing.execute("PRAGMA journal_mode = DELETE")
+
+
+@contextlib.contextmanager
+def _writers_waiting(path: Path) -> Iterator[None]:
+    """Holds the lock of whoever writes; the emulator's own transactions wait for it some seconds."""
+    with _opened(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
 
 
 @contextlib.contextmanager
@@ -127,42 +150,17 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         raise SpecError(f"{path.name} cannot be read: {error}.") from error
 
 
-def _copy_objects(oss: Path, copy: Path) -> None:
-    pieces = copy / PIECES
-    for _ in range(_ATTEMPTS):
-        shutil.rmtree(pieces, ignore_errors=True)
-        (copy / OBJECTS).unlink(missing_ok=True)
-        pieces.mkdir(parents=True)
-        for entry in os.scandir(oss / "pieces"):
-            _take(Path(entry.path), pieces / entry.name)
-        _copy_database(oss / "oss.sqlite", copy / OBJECTS)
-        named = _named_pieces(copy / OBJECTS)
-        if all((pieces / name).exists() or _take(oss / "pieces" / name, pieces / name) for name in named):
-            for entry in os.scandir(pieces):
-                if entry.name not in named:
-                    os.unlink(entry.path)
-            return
-        time.sleep(0.05)
-    raise SpecError("Objects come and go too fast to be copied; try again when less is written.")
-
-
-def _take(piece: Path, target: Path) -> bool:
-    """Whether the piece was still there to be taken."""
+def _take(piece: Path, target: Path) -> None:
     try:
         os.link(piece, target)
     except FileNotFoundError:
-        return False
+        raise
     except OSError:  # a file system without links
-        try:
-            shutil.copyfile(piece, target)
-        except FileNotFoundError:
-            return False
-    return True
+        shutil.copyfile(piece, target)
 
 
-def _named_pieces(database: Path) -> set[str]:
-    with _opened(database) as connection:
-        return {row[0] for row in connection.execute("SELECT id FROM pieces WHERE data IS NULL")}
+def _named_pieces(database: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in database.execute("SELECT id FROM pieces WHERE data IS NULL")}
 
 
 def _pack(copy: Path, out: object) -> tuple[int, int]:
@@ -207,7 +205,8 @@ def _unpack(file: Path, fresh: Path) -> tuple[int, int]:
         with _opened(fresh / name) as connection:
             if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise SpecError(f"The snapshot {file} is damaged: {name} does not pass SQLite's check.")
-    missing = [name for name in _named_pieces(fresh / OBJECTS) if not (fresh / PIECES / name).is_file()]
+    with _opened(fresh / OBJECTS) as connection:
+        missing = [name for name in _named_pieces(connection) if not (fresh / PIECES / name).is_file()]
     if missing:
         raise SpecError(f"The snapshot {file} is damaged: {len(missing)} pieces of objects are missing.")
     return _counted(fresh)

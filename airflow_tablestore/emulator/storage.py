@@ -1,4 +1,8 @@
-"""A data directory: made when absent, used by one emulator at a time."""
+"""A data directory: made when absent, used by one emulator at a time.
+
+Whoever claims it also ends what a killed load of a snapshot began: what was loaded whole takes its place, what was not
+is removed. So a directory holds what it held before or what the snapshot holds, never a part of each.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +18,10 @@ from airflow_tablestore.errors import SpecError
 
 LOCK_NAME = "emulator.lock"
 ADDRESS_NAME = "emulator.json"
+LOADED_NAME = ".loaded-snapshot"
+"""A snapshot that was loaded whole: `new/<service>` takes the place of `<service>`, which goes to `old/<service>`."""
+LOADING = ".loading-"
+"""Begins the name of a folder into which a snapshot is being read; nobody needs it when its reader is gone."""
 
 
 def default_data_dir() -> Path:
@@ -44,9 +53,35 @@ def claimed(data_dir: Path) -> Iterator[Path]:
     try:
         os.truncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+        finish_loading(data_dir)
         yield data_dir
     finally:
         os.close(lock)
+
+
+def finish_loading(data_dir: Path) -> None:
+    """Ends what loads of snapshots began, step by step, each of which may be the last one before a kill.
+
+    Only for who has claimed the directory.
+    :raises SpecError: it cannot be written.
+    """
+    loaded = data_dir / LOADED_NAME
+    try:
+        for stray in data_dir.glob(f"{LOADING}*"):
+            shutil.rmtree(stray)
+        for fresh in (loaded / "new").glob("*"):
+            place = data_dir / fresh.name
+            if place.exists():
+                (loaded / "old").mkdir(exist_ok=True)
+                place.rename(loaded / "old" / fresh.name)
+            fresh.rename(place)
+        if loaded.exists():
+            shutil.rmtree(loaded)
+    except OSError as error:
+        raise SpecError(
+            f"{data_dir} cannot be written: {error.strerror}. A snapshot is being loaded there; what is left to do is "
+            "done when an emulator next starts there."
+        ) from error
 
 
 @contextlib.contextmanager
