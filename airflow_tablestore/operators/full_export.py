@@ -243,7 +243,7 @@ def full_export(
     :param task_arguments: handed to all three tasks, such as `pool` or `execution_timeout`.
     :raises SpecError: the arguments make no export. Found while the DAG is parsed, when they hold no templates.
     """
-    if all(_is_fixed(given) for given in (pipeline, source, sink, limits)):
+    if all(is_fixed(given) for given in (pipeline, source, sink, limits)):
         _spec(pipeline, timezone, source, sink, limits)
     with TaskGroup(group_id) as group:
         export_tasks(
@@ -293,10 +293,10 @@ def _spec(pipeline: str, timezone: str, source: Any, sink: Any, limits: Any) -> 
     return FullExportSpec(pipeline=pipeline, timezone=timezone, **parts)
 
 
-def _is_fixed(value: Any) -> bool:
+def is_fixed(value: Any) -> bool:
     """Whether a value is what it will be at run time: no template and no other task's answer in it."""
     if isinstance(value, Mapping):
-        return all(_is_fixed(inner) for inner in value.values())
+        return all(is_fixed(inner) for inner in value.values())
     if isinstance(value, list | tuple):
-        return all(_is_fixed(inner) for inner in value)
+        return all(is_fixed(inner) for inner in value)
     return "{{" not in value and "{%" not in value if isinstance(value, str) else not hasattr(value, "resolve")

@@ -11,9 +11,17 @@ from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_tablestore.errors import PositionLost, RecordError, Rejected, SpecError, StartOver, Superseded
+from airflow_tablestore.errors import (
+    PositionLost,
+    RecordError,
+    Rejected,
+    SpecError,
+    StartOver,
+    Superseded,
+    WindowLost,
+)
 
-FINAL = (SpecError, Rejected, PositionLost, RecordError, Superseded)
+FINAL = (SpecError, Rejected, PositionLost, RecordError, Superseded, WindowLost)
 
 
 @contextmanager
