@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -103,9 +104,8 @@ class Emulator:
             if folder is not None:
                 opening.enter_context(claimed(folder))
             tables = TablestoreApp(folder and folder / "tablestore", self.accounts, self.clock)
-            gate = Gate(
-                tables, tablestore_asked.asked, needs_body=True, faults=self.faults, log=self.traffic, admin=admin
-            )
+            describe = partial(tablestore_asked.asked, of_stream=tables.service.streams.table_of)
+            gate = Gate(tables, describe, needs_body=True, faults=self.faults, log=self.traffic, admin=admin)
             servers = [opening.enter_context(Server(gate, port=port, name="Tablestore"))]
             for name in self._instances:
                 tables.service.instances.make(name)

@@ -18,7 +18,10 @@ from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, run
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
+from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.plainbuffer import decode_rows
+from airflow_tablestore.wire.proto import table_pb2 as pb
+from airflow_tablestore.wire.stream import describe_stream, get_shard_iterator, get_stream_records, list_streams
 from airflow_tablestore.wire.table import RangeRead, describe_table
 
 pytestmark = pytest.mark.slow
@@ -80,6 +83,42 @@ def store_of(emulator: Emulator) -> ObjectStore:
     return ObjectStore(
         OssEndpoint(at.endpoint, at.access_key_id, at.access_key_secret), at.bucket, sleep=lambda seconds: None
     )
+
+
+# ---- which requests
+
+
+def test_a_rule_for_a_table_strikes_the_calls_that_name_only_its_stream(cloud):
+    with ours(cloud) as client:
+        calls = {name: calls_of_stream(cloud, client, name) for name in ("streamed", "other")}
+        cloud.faults.add("error", code="OTSNoPermissionAccess", table="streamed")
+
+        refused = {name: [is_refused(client, call) for call in calls[name]] for name in ("other", "streamed")}
+
+    assert refused == {"other": [False] * 3, "streamed": [True] * 3}
+    assert [exchange.table for exchange in cloud.requests()[-6:]] == ["other"] * 3 + ["streamed"] * 3
+
+
+def calls_of_stream(emulator: Emulator, client: Client, table: str) -> list[Call]:
+    """A new table's stream, asked for in the three ways that do not name the table."""
+    request = pb.CreateTableRequest(stream_spec=pb.StreamSpecification(enable_stream=True))
+    request.table_meta.table_name = table
+    request.table_meta.primary_key.add(name="id", type=pb.INTEGER)
+    request.reserved_throughput.capacity_unit.read = 0
+    request.table_options.time_to_live, request.table_options.max_versions = -1, 1
+    emulator.tablestore_service().answer("CreateTable", "demo", request.SerializeToString())
+    (stream,) = client.send(list_streams(table))
+    (shard,) = client.send(describe_stream(stream.id)).shards
+    place = client.send(get_shard_iterator(stream.id, shard.id)).iterator
+    return [describe_stream(stream.id), get_shard_iterator(stream.id, shard.id), get_stream_records(place)]
+
+
+def is_refused(client: Client, call: Call) -> bool:
+    try:
+        client.send(call)
+    except Rejected:
+        return True
+    return False
 
 
 # ---- the official Tablestore SDK

@@ -14,6 +14,7 @@ INVALID_KEY = "OTSInvalidPK"
 STATUS = {
     PARAMETER_INVALID: 400,
     INVALID_KEY: 400,
+    "OTSMetaNotMatch": 400,
     "OTSAuthFailed": 403,
     "OTSConditionCheckFail": 403,
     "OTSQuotaExhausted": 403,
@@ -95,6 +96,11 @@ def table_missing() -> ServiceError:
 def table_exists() -> ServiceError:
     """There is a table of that name in the instance."""
     return ServiceError("OTSObjectAlreadyExist", "Requested table already exists.")
+
+
+def index_missing() -> ServiceError:
+    """There is no index of that name. The text is ours; the Terraform provider goes by the code."""
+    return ServiceError("OTSObjectNotExist", "Requested index does not exist.")
 
 
 def stream_missing() -> ServiceError:

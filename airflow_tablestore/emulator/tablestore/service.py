@@ -1,7 +1,6 @@
 """The operations of the service by name, from request bytes to answer bytes; no HTTP, no signatures.
 
-An operation that is not in the table is refused as the service refuses it. Operations on indexes are answered as for
-tables that have none, because official clients and tools call them unasked.
+An operation that is not in the table is refused as the service refuses it.
 """
 
 from __future__ import annotations
@@ -15,16 +14,18 @@ from typing import Any
 from google.protobuf.message import Message
 
 from airflow_tablestore.emulator.clock import Clock
+from airflow_tablestore.emulator.tablestore.cells import read_change
 from airflow_tablestore.emulator.tablestore.changelog import StreamLog
 from airflow_tablestore.emulator.tablestore.definitions import Definitions
 from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
+from airflow_tablestore.emulator.tablestore.indexes import Indexes
 from airflow_tablestore.emulator.tablestore.instances import Instances
 from airflow_tablestore.emulator.tablestore.messages import read
 from airflow_tablestore.emulator.tablestore.reads import Reads
 from airflow_tablestore.emulator.tablestore.splits import Splits
 from airflow_tablestore.emulator.tablestore.storage import Store
 from airflow_tablestore.emulator.tablestore.streams import Streams
-from airflow_tablestore.emulator.tablestore.validation import Limits
+from airflow_tablestore.emulator.tablestore.validation import Limits, check_table_name
 from airflow_tablestore.emulator.tablestore.writes import Writes
 from airflow_tablestore.wire.proto import table_pb2 as pb
 
@@ -59,6 +60,7 @@ class Service:
         self.instances = Instances(self.store)
         self.streams = streams = Streams(self.store, clock, log)
         self._tables = tables = Definitions(self.store, clock, limits)
+        indexes = Indexes(self.store)
         writes, reads = Writes(self.store, clock, limits), Reads(self.store, clock, limits)
         self._operations = {
             "CreateTable": Operation(pb.CreateTableRequest, tables.create),
@@ -81,6 +83,16 @@ class Service:
             "DescribeStream": Operation(pb.DescribeStreamRequest, streams.describe),
             "GetShardIterator": Operation(pb.GetShardIteratorRequest, streams.iterator),
             "GetStreamRecord": Operation(pb.GetStreamRecordRequest, streams.records),
+            "CreateIndex": Operation(pb.CreateIndexRequest, indexes.create),
+            "DropIndex": Operation(pb.DropIndexRequest, indexes.drop),
+            "ListSearchIndex": Operation(pb.ListSearchIndexRequest, indexes.list_search),
+            "CreateSearchIndex": Operation(pb.CreateSearchIndexRequest, indexes.create_search),
+            "DescribeSearchIndex": Operation(pb.DescribeSearchIndexRequest, indexes.of_search),
+            "UpdateSearchIndex": Operation(pb.UpdateSearchIndexRequest, indexes.of_search),
+            "DeleteSearchIndex": Operation(pb.DeleteSearchIndexRequest, indexes.of_search),
+            "Search": Operation(pb.SearchRequest, indexes.search),
+            "ParallelScan": Operation(pb.ParallelScanRequest, indexes.search),
+            "ComputeSplits": Operation(pb.ComputeSplitsRequest, indexes.splits),
             "StartLocalTransaction": Operation(pb.StartLocalTransactionRequest, self._start_transaction),
             "CommitTransaction": Operation(pb.CommitTransactionRequest, _unknown_transaction),
             "AbortTransaction": Operation(pb.AbortTransactionRequest, _unknown_transaction),
@@ -89,7 +101,7 @@ class Service:
     @property
     def operations(self) -> tuple[str, ...]:
         """The names that are served."""
-        return (*self._operations, *_EMPTY_ANSWERS, *_MISSING_INDEX)
+        return tuple(self._operations)
 
     def close(self) -> None:
         """Closes the store."""
@@ -125,10 +137,6 @@ class Service:
             raise ServiceError("OTSInternalServerError", "Internal server error.") from error
 
     def _answer(self, operation: str, instance: str, body: bytes) -> bytes:
-        if operation in _EMPTY_ANSWERS:
-            return b""
-        if operation in _MISSING_INDEX:
-            raise ServiceError("OTSObjectNotExist", "Requested index does not exist.")
         known = self._operations.get(operation)
         if known is None:
             raise invalid(f"Unsupported operation: '{operation}'.")
@@ -136,12 +144,10 @@ class Service:
         return known.run(instance, request).SerializeToString()
 
     def _start_transaction(self, instance: str, request: pb.StartLocalTransactionRequest) -> Message:
+        check_table_name(request.table_name)
+        read_change(request.key)
         self.store.table(instance, request.table_name)
         raise invalid("Try to call method using explicit transaction on explicit-transaction-disabled table.")
-
-
-_EMPTY_ANSWERS = frozenset({"ListSearchIndex"})
-_MISSING_INDEX = frozenset({"DescribeSearchIndex", "DeleteSearchIndex", "UpdateSearchIndex", "DropIndex"})
 
 
 def _unknown_transaction(instance: str, request: Message) -> Message:

@@ -136,7 +136,15 @@ class Streams:
                 kept = _page(found)
         return _answer(shard, place, kept, tells_more=request.HasField("table_name"))
 
-    # ---- for tests
+    # ---- beside the service
+
+    def table_of(self, instance: str, stream: str, iterator: str) -> str:
+        """The name of the table that has this stream, or the shard of this iterator; empty when there is none."""
+        if not stream:
+            with self._store.reading() as connection:
+                shard = shards.shard_named(connection, iterator.partition("\t")[0])
+            stream = shard.stream if shard else ""
+        return next((table.name for table in self._store.streamed(instance) if table.stream_id == stream), "")
 
     def table(self, instance: str, name: str) -> Table:
         """A table that has a stream.

@@ -860,6 +860,119 @@ class ComputeSplitPointsBySizeResponse(_message.Message):
     locations: _containers.RepeatedCompositeFieldContainer[ComputeSplitPointsBySizeResponse.SplitLocation]
     def __init__(self, consumed: _Optional[_Union[ConsumedCapacity, _Mapping]] = ..., schema: _Optional[_Iterable[_Union[PrimaryKeySchema, _Mapping]]] = ..., split_points: _Optional[_Iterable[bytes]] = ..., locations: _Optional[_Iterable[_Union[ComputeSplitPointsBySizeResponse.SplitLocation, _Mapping]]] = ...) -> None: ...
 
+class CreateSearchIndexRequest(_message.Message):
+    __slots__ = ("table_name", "index_name", "schema", "source_index_name", "time_to_live")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    TIME_TO_LIVE_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    index_name: str
+    schema: bytes
+    source_index_name: str
+    time_to_live: int
+    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ..., schema: _Optional[bytes] = ..., source_index_name: _Optional[str] = ..., time_to_live: _Optional[int] = ...) -> None: ...
+
+class UpdateSearchIndexRequest(_message.Message):
+    __slots__ = ("table_name", "index_name", "switch_index_name", "query_flow_weight", "time_to_live", "added_field_schemas")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    SWITCH_INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FLOW_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TIME_TO_LIVE_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    index_name: str
+    switch_index_name: str
+    query_flow_weight: _containers.RepeatedScalarFieldContainer[bytes]
+    time_to_live: int
+    added_field_schemas: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ..., switch_index_name: _Optional[str] = ..., query_flow_weight: _Optional[_Iterable[bytes]] = ..., time_to_live: _Optional[int] = ..., added_field_schemas: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ListSearchIndexRequest(_message.Message):
+    __slots__ = ("table_name",)
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    def __init__(self, table_name: _Optional[str] = ...) -> None: ...
+
+class ListSearchIndexResponse(_message.Message):
+    __slots__ = ("indices",)
+    class IndexInfo(_message.Message):
+        __slots__ = ("table_name", "index_name")
+        TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+        INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+        table_name: str
+        index_name: str
+        def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ...) -> None: ...
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    indices: _containers.RepeatedCompositeFieldContainer[ListSearchIndexResponse.IndexInfo]
+    def __init__(self, indices: _Optional[_Iterable[_Union[ListSearchIndexResponse.IndexInfo, _Mapping]]] = ...) -> None: ...
+
+class DescribeSearchIndexRequest(_message.Message):
+    __slots__ = ("table_name", "index_name", "include_sync_stat")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SYNC_STAT_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    index_name: str
+    include_sync_stat: bool
+    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ..., include_sync_stat: bool = ...) -> None: ...
+
+class DeleteSearchIndexRequest(_message.Message):
+    __slots__ = ("table_name", "index_name")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    index_name: str
+    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ...) -> None: ...
+
+class SearchRequest(_message.Message):
+    __slots__ = ("table_name", "index_name", "columns_to_get", "search_query", "routing_values", "timeout_ms")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_TO_GET_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_QUERY_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_VALUES_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    index_name: str
+    columns_to_get: bytes
+    search_query: bytes
+    routing_values: _containers.RepeatedScalarFieldContainer[bytes]
+    timeout_ms: int
+    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ..., columns_to_get: _Optional[bytes] = ..., search_query: _Optional[bytes] = ..., routing_values: _Optional[_Iterable[bytes]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class SearchIndexSplitsOptions(_message.Message):
+    __slots__ = ("index_name",)
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    index_name: str
+    def __init__(self, index_name: _Optional[str] = ...) -> None: ...
+
+class ComputeSplitsRequest(_message.Message):
+    __slots__ = ("table_name", "search_index_splits_options")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_INDEX_SPLITS_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    search_index_splits_options: SearchIndexSplitsOptions
+    def __init__(self, table_name: _Optional[str] = ..., search_index_splits_options: _Optional[_Union[SearchIndexSplitsOptions, _Mapping]] = ...) -> None: ...
+
+class ParallelScanRequest(_message.Message):
+    __slots__ = ("table_name", "index_name", "columns_to_get", "session_id", "scan_query", "timeout_ms")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_NAME_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_TO_GET_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCAN_QUERY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    index_name: str
+    columns_to_get: bytes
+    session_id: bytes
+    scan_query: bytes
+    timeout_ms: int
+    def __init__(self, table_name: _Optional[str] = ..., index_name: _Optional[str] = ..., columns_to_get: _Optional[bytes] = ..., session_id: _Optional[bytes] = ..., scan_query: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
 class StartLocalTransactionRequest(_message.Message):
     __slots__ = ("table_name", "key")
     TABLE_NAME_FIELD_NUMBER: _ClassVar[int]

@@ -244,14 +244,6 @@ def test_non_finite_doubles_are_refused_when_asked(tmp_path):
     assert caught.value.message == "NaN can't be set to double value."
 
 
-@pytest.mark.parametrize("operation", ["DescribeSearchIndex", "DeleteSearchIndex", "DropIndex"])
-def test_an_index_that_is_not_there_is_missing(service, operation):
-    with pytest.raises(ServiceError) as caught:
-        service.answer(operation, "demo", b"")
-
-    assert (caught.value.code, caught.value.status) == ("OTSObjectNotExist", 404)
-
-
 # ---- storage
 
 
