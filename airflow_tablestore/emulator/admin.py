@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_tablestore.emulator.stream_routes import STREAM_ROUTES
+from airflow_tablestore.emulator.tunnel_routes import TUNNEL_ROUTES
 from airflow_tablestore.errors import SpecError
 
 if TYPE_CHECKING:
@@ -214,4 +215,5 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("/_emulator/clock", "POST"): _set_clock,
     ("/_emulator/reset", "POST"): _reset,
     **STREAM_ROUTES,
+    **TUNNEL_ROUTES,
 }

@@ -24,6 +24,11 @@ STATUS = {
     "OTSObjectAlreadyExist": 409,
     "OTSRequestBodyTooLarge": 413,
     "OTSInternalServerError": 500,
+    # of tunnels; the statuses are a guess, official clients look at codes only
+    "OTSSequenceNumberNotMatch": 400,
+    "OTSTunnelExpired": 400,
+    "OTSResourceGone": 404,
+    "OTSTunnelExist": 409,
     # never of this emulator's own accord, only on demand
     "OTSNoPermissionAccess": 403,
     "OTSNotEnoughCapacityUnit": 403,
@@ -35,6 +40,8 @@ STATUS = {
     "OTSServerBusy": 503,
     "OTSServerUnavailable": 503,
     "OTSTimeout": 503,
+    "OTSPermissionDenied": 403,
+    "OTSTunnelServerUnavailable": 503,
 }
 
 TEXTS = {
@@ -52,8 +59,14 @@ TEXTS = {
     "OTSServerBusy": "Server is busy.",
     "OTSServerUnavailable": "Server is not available.",
     "OTSTableNotReady": "The table is not ready.",
+    "OTSPermissionDenied": "Permission denied.",
+    "OTSResourceGone": "The client is gone.",
+    "OTSSequenceNumberNotMatch": "The sequence number is not match.",
     "OTSTimeout": "Operation timeout.",
     "OTSTooFrequentReservedThroughputAdjustment": "Capacity unit adjustment is too frequent.",
+    "OTSTunnelExist": "The tunnel already exists.",
+    "OTSTunnelExpired": "The tunnel is expired.",
+    "OTSTunnelServerUnavailable": "The tunnel server is not available.",
     "OTSTrimmedDataAccess": "Requested stream data is already trimmed or does not exist.",
 }
 """Texts of errors on demand, where no request gives them a subject."""

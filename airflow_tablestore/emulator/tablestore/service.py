@@ -25,9 +25,11 @@ from airflow_tablestore.emulator.tablestore.reads import Reads
 from airflow_tablestore.emulator.tablestore.splits import Splits
 from airflow_tablestore.emulator.tablestore.storage import Store
 from airflow_tablestore.emulator.tablestore.streams import Streams
+from airflow_tablestore.emulator.tablestore.tunnels import Tunnels
 from airflow_tablestore.emulator.tablestore.validation import Limits, check_table_name
 from airflow_tablestore.emulator.tablestore.writes import Writes
 from airflow_tablestore.wire.proto import table_pb2 as pb
+from airflow_tablestore.wire.proto import tunnel_pb2 as tunnel
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Service:
         self._tables = tables = Definitions(self.store, clock, limits)
         indexes = Indexes(self.store)
         writes, reads = Writes(self.store, clock, limits), Reads(self.store, clock, limits)
+        self.tunnels = tunnels = Tunnels(self.store, streams, clock, self._turn_on_stream)
         self._operations = {
             "CreateTable": Operation(pb.CreateTableRequest, tables.create),
             "UpdateTable": Operation(pb.UpdateTableRequest, tables.update),
@@ -93,6 +96,18 @@ class Service:
             "Search": Operation(pb.SearchRequest, indexes.search),
             "ParallelScan": Operation(pb.ParallelScanRequest, indexes.search),
             "ComputeSplits": Operation(pb.ComputeSplitsRequest, indexes.splits),
+            "tunnel/create": Operation(tunnel.CreateTunnelRequest, tunnels.create),
+            "tunnel/delete": Operation(tunnel.DeleteTunnelRequest, tunnels.delete),
+            "tunnel/list": Operation(tunnel.ListTunnelRequest, tunnels.list),
+            "tunnel/describe": Operation(tunnel.DescribeTunnelRequest, tunnels.describe),
+            "tunnel/connect": Operation(tunnel.ConnectRequest, tunnels.connect),
+            "tunnel/heartbeat": Operation(tunnel.HeartbeatRequest, tunnels.heartbeat),
+            "tunnel/shutdown": Operation(tunnel.ShutdownRequest, tunnels.shutdown),
+            "tunnel/schedule": Operation(tunnel.ScheduleRequest, tunnels.schedule),
+            "tunnel/getcheckpoint": Operation(tunnel.GetCheckpointRequest, tunnels.get_checkpoint),
+            "tunnel/checkpoint": Operation(tunnel.CheckpointRequest, tunnels.checkpoint),
+            "tunnel/readrecords": Operation(tunnel.ReadRecordsRequest, tunnels.read),
+            "tunnel/getrpo": Operation(tunnel.GetRpoRequest, tunnels.rpo),
             "StartLocalTransaction": Operation(pb.StartLocalTransactionRequest, self._start_transaction),
             "CommitTransaction": Operation(pb.CommitTransactionRequest, _unknown_transaction),
             "AbortTransaction": Operation(pb.AbortTransactionRequest, _unknown_transaction),
@@ -121,6 +136,10 @@ class Service:
         for spec in (pb.StreamSpecification(enable_stream=False), wanted):
             self._tables.update(instance, pb.UpdateTableRequest(table_name=table, stream_spec=spec))
         return self.streams.table(instance, table).stream_id
+
+    def _turn_on_stream(self, instance: str, table: str, hours: int) -> None:
+        spec = pb.StreamSpecification(enable_stream=True, expiration_time=hours)
+        self._tables.update(instance, pb.UpdateTableRequest(table_name=table, stream_spec=spec))
 
     def answer(self, operation: str, instance: str, body: bytes) -> bytes:
         """The body of a 200 answer.
