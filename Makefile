@@ -11,7 +11,7 @@ E2E         := $(VENV)/.e2e-installed
 help:            ## what can be made here
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-$(READY): pyproject.toml $(CONSTRAINTS) build_columns.py airflow_tablestore/wire/decode/columns.c
+$(READY): pyproject.toml $(CONSTRAINTS) build_native.py $(wildcard airflow_tablestore/native/*.c)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@echo "Installing into $(VENV) (once, about a minute) ..."
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV)
@@ -57,7 +57,7 @@ conformance: $(READY) ## official clients in Python, Node and Go against the emu
 bench: $(READY)  ## speed and memory, as ratios of interleaved runs
 	@$(BIN)/python -m tests.bench
 
-fuzz: $(READY)   ## damaged blocks for the C decoder, under sanitizers (three minutes)
+fuzz: $(READY)   ## damaged blocks for the C library, under sanitizers (three minutes)
 	@$(BIN)/python -m tests.fuzz
 
 proto: $(READY)  ## generate the message classes anew (needs grpcio-tools)

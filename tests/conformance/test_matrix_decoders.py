@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_tablestore.errors import ProtocolError
+from airflow_tablestore.native import library
 from airflow_tablestore.wire.decode import Decoder, Stray, Wanted
-from airflow_tablestore.wire.decode.native import NativeDecoder, library
+from airflow_tablestore.wire.decode.native import NativeDecoder
 from airflow_tablestore.wire.decode.plain import PlainDecoder
 from airflow_tablestore.wire.matrix import Matrix, decode_matrix, encode_matrix
 from airflow_tablestore.wire.plainbuffer import checksum
@@ -20,7 +21,7 @@ from airflow_tablestore.wire.row import ColumnType, Value, type_of
 Make = Callable[[Sequence[Wanted]], Decoder]
 DECODERS: list[Any] = [
     PlainDecoder,
-    pytest.param(NativeDecoder, marks=pytest.mark.skipif(library() is None, reason="the C decoder was not built")),
+    pytest.param(NativeDecoder, marks=pytest.mark.skipif(library() is None, reason="the C library was not built")),
 ]
 each_decoder = pytest.mark.parametrize("make", DECODERS, ids=lambda make: make.__name__)
 
@@ -121,7 +122,7 @@ def test_two_fields_of_one_name_are_refused(make: Make):
             make(WANTED).decode(encode_matrix(Matrix(fields, 2 if fields[1] == "user" else 1, (("a", "b", "c"),))))
 
 
-@pytest.mark.skipif(library() is None, reason="the C decoder was not built")
+@pytest.mark.skipif(library() is None, reason="the C library was not built")
 @pytest.mark.parametrize("is_matrix", [True, False])
 def test_the_c_decoder_reads_ordinary_blocks_itself(is_matrix):
     from airflow_tablestore.wire.plainbuffer import encode_rows

@@ -18,8 +18,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from airflow_tablestore import native
 from airflow_tablestore.errors import ProtocolError
-from airflow_tablestore.wire.decode import Decoded, Decoder, Wanted, native
+from airflow_tablestore.wire.decode import Decoded, Decoder, Wanted
+from airflow_tablestore.wire.decode.native import NativeDecoder
 from airflow_tablestore.wire.decode.plain import PlainDecoder
 from airflow_tablestore.wire.matrix import Matrix, encode_matrix
 from airflow_tablestore.wire.plainbuffer import checksum, encode_rows
@@ -75,7 +77,7 @@ def _fuzz(seconds: float, seed: int) -> int:
             Wanted(name, chance.choice(TYPES), is_key=name in ("user", "id"))
             for name in chance.sample(NAMES, chance.randrange(len(NAMES)))
         )
-        plain, fast = PlainDecoder(wanted), native.NativeDecoder(wanted)
+        plain, fast = PlainDecoder(wanted), NativeDecoder(wanted)
         for _ in range(20):
             block = _block(chance)
             said, found = _answer(plain, block), _answer(fast, block)

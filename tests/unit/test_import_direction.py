@@ -22,6 +22,7 @@ LAYERS = (
     {"consumer"},
     {"client"},
     {"wire"},
+    {"native"},
     {"errors"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_tablestore.pipeline.contract import ByteSink, Unfit
+from airflow_tablestore.pipeline.formats import native_lines
 from airflow_tablestore.pipeline.formats.compression import Compression
 from airflow_tablestore.pipeline.formats.lines import LineEncoder, unencodable
-from airflow_tablestore.pipeline.formats.render import alphabet, as_text
+from airflow_tablestore.pipeline.formats.render import alphabet, as_text, text_bytes
 
 
 class Quoting(enum.StrEnum):
@@ -47,7 +48,13 @@ def line_encoder(
 ) -> LineEncoder:
     """What writes the objects of both formats."""
     header = header_line(schema.names, dialect) if has_header else ""
-    return LineEncoder(to, header, lambda records: rows_as_text(records, dialect), dialect.encoding, compression)
+    write = native_lines.lines if native_lines.can_write(dialect) else rows_as_lines
+    return LineEncoder(to, header, lambda records: write(records, dialect), dialect.encoding, compression)
+
+
+def rows_as_lines(records: pa.RecordBatch, dialect: Dialect) -> memoryview:
+    """One line per row, newline included, as UTF-8."""
+    return text_bytes(rows_as_text(records, dialect))
 
 
 def rows_as_text(records: pa.RecordBatch, dialect: Dialect) -> pa.Array:

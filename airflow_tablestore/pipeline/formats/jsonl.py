@@ -36,5 +36,6 @@ class JsonLines:
     def encoder(self, schema: pa.Schema, to: ByteSink) -> Encoder:
         from airflow_tablestore.pipeline.formats.json_rows import rows_as_json
         from airflow_tablestore.pipeline.formats.lines import LineEncoder
+        from airflow_tablestore.pipeline.formats.render import text_bytes
 
-        return LineEncoder(to, "", rows_as_json, "UTF-8", self.compression)
+        return LineEncoder(to, "", lambda records: text_bytes(rows_as_json(records)), "UTF-8", self.compression)

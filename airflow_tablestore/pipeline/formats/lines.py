@@ -1,6 +1,6 @@
 """What csv, text and jsonl have in common: rows become lines, lines become bytes, bytes are compressed.
 
-A format gives the header and a function from a batch to one string per row, newline included.
+A format gives the header and a function from a batch to its lines in UTF-8.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import pyarrow as pa
 from airflow_tablestore.errors import RecordError
 from airflow_tablestore.pipeline.contract import ByteSink, Unfit
 from airflow_tablestore.pipeline.formats.compression import Compression, compressor
-from airflow_tablestore.pipeline.formats.render import sliced, text_bytes
+from airflow_tablestore.pipeline.formats.render import sliced
 
-RowsAsText = Callable[[pa.RecordBatch], pa.Array]
+RowsAsLines = Callable[[pa.RecordBatch], memoryview]
 
 
 class LineEncoder:
     """Writes an object of lines. A character set with a byte order mark gets one, at the start."""
 
-    def __init__(self, to: ByteSink, header: str, rows: RowsAsText, encoding: str, compression: Compression):
+    def __init__(self, to: ByteSink, header: str, rows: RowsAsLines, encoding: str, compression: Compression):
         self._to = compressor(compression, to)
         self._rows = rows
         self._encode = None if is_utf8(encoding) else codecs.getincrementalencoder(encoding)()
@@ -30,7 +30,7 @@ class LineEncoder:
 
     def write(self, records: pa.RecordBatch) -> None:
         for piece in sliced(records):
-            self._put(text_bytes(self._rows(piece)))
+            self._put(self._rows(piece))
 
     def close(self) -> None:
         self._to.close()

@@ -74,7 +74,7 @@ def backend() -> str:
 
     :raises SpecError: the environment names one that there is none of, or that is not on this machine.
     """
-    from airflow_tablestore.wire.decode.native import library
+    from airflow_tablestore.native import library
 
     named = os.environ.get(BACKEND_VARIABLE)
     if named is None:

@@ -1,22 +1,20 @@
-"""Blocks of rows to columns through a small C library: PlainBuffer and SimpleRowMatrix, in one pass over the bytes.
+"""Blocks of rows to columns through the C library: PlainBuffer and SimpleRowMatrix, in one pass over the bytes.
 
-The library (`columns.c`) is built with the package where there is a compiler, and is found beside this module or not at
-all. It uses no Python ABI, so one build serves every Python; the interpreter's lock is free while it works. What it
-does not take, it does not explain: the plain decoder reads that block again.
+What the library does not take, it does not explain: the plain decoder reads that block again, and either finds words
+for what is wrong or copes with it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from airflow_tablestore.errors import SpecError
+from airflow_tablestore.native import Stray as Located
+from airflow_tablestore.native import library
 from airflow_tablestore.wire.decode import Decoded, Stray, Wanted, arrow_schema
 from airflow_tablestore.wire.decode.plain import PlainDecoder
 from airflow_tablestore.wire.matrix import MAGIC, read_fields, read_value
@@ -42,52 +40,6 @@ _ARROW_ARRAY_BYTES = 80
 """Arrow's C data interface on 64 bits: five counts, five pointers."""
 
 _NO_MEMORY = -2
-_VERSION = 1
-"""Of the library's functions: one that an earlier checkout has left is not used."""
-
-
-class _Stray(ctypes.Structure):
-    """`field` is 1 in a key and 0 elsewhere; in a matrix it is the number of the field."""
-
-    _fields_ = (
-        ("row", ctypes.c_int64),
-        ("place", ctypes.c_int64),
-        ("column", ctypes.c_int32),
-        ("field", ctypes.c_int32),
-    )
-
-
-def library_path() -> Path:
-    """Where the library is, if it was built."""
-    suffix = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-    return Path(__file__).with_name(f"_columns{suffix}")
-
-
-@cache
-def library() -> Any:
-    """The library, or None where there is none for this machine."""
-    if sys.byteorder != "little" or sys.maxsize < 2**32 or not library_path().is_file():
-        return None
-    try:
-        found = ctypes.CDLL(str(library_path()))
-        return _declared(found)
-    except (OSError, AttributeError):  # built for another machine, or by another version
-        return None
-
-
-def _declared(found: Any) -> Any:
-    if found.tablestore_decoder_version() != _VERSION:
-        return None
-    text, count = ctypes.c_char_p, ctypes.c_int32
-    found.tablestore_decoder_new.argtypes = [count, text, ctypes.POINTER(ctypes.c_uint32), text, text]
-    found.tablestore_decoder_new.restype = ctypes.c_void_p
-    found.tablestore_decoder_free.argtypes = [ctypes.c_void_p]
-    found.tablestore_decoder_free.restype = None
-    found.tablestore_decoder_decode.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
-    found.tablestore_decoder_decode.restype = ctypes.c_int64
-    found.tablestore_decoder_strays.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64)]
-    found.tablestore_decoder_strays.restype = ctypes.POINTER(_Stray)
-    return found
 
 
 class NativeDecoder:
@@ -143,12 +95,12 @@ class NativeDecoder:
             return self._plain.decode(block)
         return Decoded(records, conflicts, others)
 
-    def _strays(self) -> Sequence[_Stray]:
+    def _strays(self) -> Sequence[Located]:
         count = ctypes.c_int64()
         first = self._library.tablestore_decoder_strays(self._handle, ctypes.byref(count))
         return first[: count.value] if count.value else ()
 
-    def _told(self, content: bytes, strays: Sequence[_Stray]) -> tuple[tuple[Stray, ...], tuple[Stray, ...]]:
+    def _told(self, content: bytes, strays: Sequence[Located]) -> tuple[tuple[Stray, ...], tuple[Stray, ...]]:
         """The cells without a place, read from where they begin: conflicts, and cells that nobody wanted."""
         fields = read_fields(content) if content.startswith(MAGIC) else None
         conflicts: list[Stray] = []

@@ -1,4 +1,5 @@
-/* Blocks of rows to Arrow columns in one pass: the fast path of wire/decode/native.py.
+/* Blocks of rows to Arrow columns in one pass: the fast path of
+   wire/decode/native.py.
 
    Knows nothing of Python: it is called through ctypes and hands its columns over by Arrow's C data interface. It takes
    what a well-behaved service sends and answers IRREGULAR to everything else, without saying why: the plain decoder then
@@ -345,8 +346,8 @@ PUBLIC void tablestore_decoder_free(decoder *d)
     free(d);
 }
 
-/* Raised with every change that a caller must know of. */
-PUBLIC int32_t tablestore_decoder_version(void) { return 1; }
+/* Of the whole library; raised with every change that a caller must know of. */
+PUBLIC int32_t tablestore_native_version(void) { return 2; }
 
 /* `names` are written one after another, their sizes in `sizes`; NULL when there is no memory. */
 PUBLIC decoder *tablestore_decoder_new(int32_t columns, const uint8_t *names, const uint32_t *sizes,

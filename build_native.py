@@ -1,4 +1,4 @@
-"""Builds the C decoder (airflow_tablestore/wire/decode/columns.c) into the package when it is installed or packed.
+"""Builds the C library of airflow_tablestore/native into the package when it is installed or packed.
 
 It needs no Python headers and uses no Python ABI, so a wheel with it is for every Python of one platform. Without a
 compiler, or with one that fails, the package is pure Python and slower: an installation never fails for it.
@@ -19,13 +19,13 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path("airflow_tablestore", "wire", "decode")
+FOLDER = Path("airflow_tablestore", "native")
 FLAGS = ("-std=c11", "-O3", "-shared", "-fPIC", "-fvisibility=hidden")
 SECONDS = 300
 
 
-class ColumnsHook(BuildHookInterface):
-    """Compiles into the source tree, beside the module that loads the library, and packs it into wheels."""
+class NativeHook(BuildHookInterface):
+    """Compiles into the source tree, beside the module that loads it, and packs it into wheels."""
 
     PLUGIN_NAME = "custom"
 
@@ -43,16 +43,16 @@ class ColumnsHook(BuildHookInterface):
 
     def _built(self, platform: str) -> Path | None:
         suffix = ".dll" if platform.startswith("win") else ".dylib" if platform.startswith("macosx") else ".so"
-        library = FOLDER / f"_columns{suffix}"
+        library = FOLDER / f"_native{suffix}"
         made = Path(self.root, f"{library}.{os.getpid()}")
         try:
-            command = [*_compiler(), *FLAGS, "-o", str(made), str(Path(self.root, FOLDER, "columns.c"))]
+            command = [*_compiler(), *FLAGS, "-o", str(made), *map(str, sorted(Path(self.root, FOLDER).glob("*.c")))]
             # the compiler is the one that whoever installs has chosen
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)  # noqa: S603
             made.replace(Path(self.root, library))
         except (OSError, subprocess.SubprocessError) as error:
             told = getattr(error, "stderr", None) or error
-            self.app.display_warning(f"The C decoder is not built, the plain one is used (slower): {told}")
+            self.app.display_warning(f"The C library is not built, so the package is slower: {told}")
             return None
         finally:
             made.unlink(missing_ok=True)
