@@ -1,6 +1,6 @@
 """A spec as an Airflow DAG: pure translation, nothing is asked and nothing depends on the time of day.
 
-Each kind adds one function to `TASKS`. What the author wrote reaches the operators as literals, so no template engine
+Each kind adds one entry to `KINDS`. What the author wrote reaches the operators as literals, so no template engine
 reads it; braces in prefixes are rendered by the engine, from the run's own date.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,12 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.operators.full_export import export_tasks
+from airflow_tablestore.operators.incremental import window_params, window_tasks
+from airflow_tablestore.timetables.windows import timetable_of
 
 if TYPE_CHECKING:
     import pendulum
+    from airflow.timetables.base import Timetable
 
     from airflow_tablestore.spec.common import Notifier, PipelineSpec
     from airflow_tablestore.spec.load import Document
@@ -38,20 +42,25 @@ def dag_of(document: Document, spec: PipelineSpec) -> DAG:
 
     :param document: where the spec was read from; its data are what the tasks get.
     """
+    kind = KINDS[spec.kind]
     with DAG(
         spec.pipeline,
         description=spec.description,
-        schedule=CronTriggerTimetable(spec.schedule, timezone=spec.timezone) if spec.schedule else None,
+        schedule=kind.schedule(spec),
         start_date=_start(spec),
         catchup=spec.catchup,
         max_active_runs=1,
         tags=sorted({TAG, spec.kind, *spec.tags}),
         default_args=_task_defaults(spec),
-        params={"repin": REPIN},
+        params={**kind.params, "repin": REPIN},
         doc_md=_page(document, spec),
     ) as dag:
-        TASKS[spec.kind](document.data, spec)
+        kind.tasks(document.data, spec)
     return dag
+
+
+def _cron(spec: PipelineSpec) -> Timetable | None:
+    return CronTriggerTimetable(spec.schedule, timezone=spec.timezone) if spec.schedule else None
 
 
 def _full_export(data: Mapping[str, Any], spec: PipelineSpec) -> None:
@@ -66,7 +75,38 @@ def _full_export(data: Mapping[str, Any], spec: PipelineSpec) -> None:
     )
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any], PipelineSpec], None]] = {"full_export": _full_export}
+def _windows(spec: Any) -> Timetable:
+    return timetable_of(spec.grid, spec.window.lag)
+
+
+def _incremental(data: Mapping[str, Any], spec: PipelineSpec) -> None:
+    given: dict[str, Any] = {
+        name: literal(data[name]) for name in ("window", "status_table", "limits") if data.get(name)
+    }
+    window_tasks(
+        pipeline=spec.pipeline,
+        source=literal(data["source"]),
+        sink=literal(data["sink"]),
+        timezone=spec.timezone,
+        is_mapped=spec.limits.workers is not None,
+        waits_for_previous_run=spec.self_dependent,
+        **given,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind of pipeline becomes a DAG: its tasks, its schedule, and the params that people can set."""
+
+    tasks: Callable[[Mapping[str, Any], PipelineSpec], None]
+    schedule: Callable[[PipelineSpec], Timetable | None] = _cron
+    params: Mapping[str, Param] = field(default_factory=dict)
+
+
+KINDS = {
+    "full_export": Kind(_full_export),
+    "incremental": Kind(_incremental, _windows, window_params()),
+}
 
 
 def _start(spec: PipelineSpec) -> pendulum.DateTime | None:

@@ -51,11 +51,15 @@ class TablestoreHook(BaseHook):
         """The instance's name."""
         return self.endpoint.instance
 
-    def get_conn(self) -> Client:
-        """A client of this package; the caller closes it."""
-        from airflow_tablestore.client import Client
+    def get_conn(self, *, max_retries: int | None = None) -> Client:
+        """A client of this package; the caller closes it.
 
-        return Client(self.endpoint)
+        :param max_retries: how often a request is sent again; None leaves it to the client.
+        """
+        from airflow_tablestore.client import Client, RetryPolicy
+
+        retry = RetryPolicy() if max_retries is None else RetryPolicy(attempts=max_retries + 1)
+        return Client(self.endpoint, retry=retry)
 
     def sdk_client(self) -> OTSClient:
         """A client of the official SDK, for control calls and single rows. It knows no close."""

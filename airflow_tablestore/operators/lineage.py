@@ -14,7 +14,10 @@ from airflow_tablestore.assets import SCHEME
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_tablestore.operators.summary import Summary
     from airflow_tablestore.pipeline.contract import Report, Schema
+    from airflow_tablestore.pipeline.incremental import Incremental, WindowServices
+    from airflow_tablestore.pipeline.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class ExportLineage:
     bucket: str
     prefix: str
     schema: Schema
-    report: Report
+    report: Report | Summary
 
     def facets(self) -> OperatorLineage[Any, Any]:
         """Input with its schema, output with its rows and bytes."""
@@ -52,3 +55,19 @@ class ExportLineage:
             outputFacets={"outputStatistics": counted},
         )
         return OperatorLineage(inputs=[table], outputs=[objects])
+
+
+def lineage_of_windows(
+    export: Incremental, services: WindowServices, instance: str, last: Window, summary: Summary
+) -> ExportLineage | None:
+    """What a run's windows read and wrote; the columns are those of the last one's manifest.
+
+    None when nothing was read.
+    """
+    from airflow_tablestore.pipeline.manifest import read_manifest
+
+    target = export.target(last)
+    manifest = read_manifest(services.store, target.prefix)
+    if manifest is None or summary.windows == summary.windows_found_published:
+        return None
+    return ExportLineage(instance, export.source.table, target.bucket, target.prefix, manifest.schema, summary)

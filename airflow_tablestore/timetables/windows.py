@@ -213,6 +213,18 @@ class CalendarWindowTimetable(WindowTimetable):
         return cls(data["unit"], data["timezone"], data["lag"] * SECOND)
 
 
+def timetable_of(grid: Grid, lag: timedelta) -> WindowTimetable:
+    """The schedule of a grid's windows.
+
+    :raises SpecError: nobody has made a schedule for such a grid.
+    """
+    if isinstance(grid, FixedGrid):
+        return LaggedWindowTimetable(grid.every, lag, anchor=grid.anchor)
+    if isinstance(grid, CalendarGrid):
+        return CalendarWindowTimetable(grid.unit.value, grid.zone, lag)
+    raise SpecError(f"there is no timetable for the windows of {grid!r}")
+
+
 def _interval(window: Window) -> DataInterval:
     return DataInterval(_told(window.start), _told(window.end))
 
