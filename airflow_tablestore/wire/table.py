@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.wire.call import Call
-from airflow_tablestore.wire.message import parse
+from airflow_tablestore.wire.message import parse, parse_beside
 from airflow_tablestore.wire.plainbuffer import decode_key, encode_key
 from airflow_tablestore.wire.proto import table_pb2
 from airflow_tablestore.wire.row import INF_MIN, ColumnType, PrimaryKey
@@ -78,6 +78,23 @@ def describe_table(table: str) -> Call[TableDescription]:
     """Keys, options and stream of a table."""
     body = table_pb2.DescribeTableRequest(table_name=table).SerializeToString()
     return Call("/DescribeTable", body, _read_description, subject=f"table {table}")
+
+
+def update_stream(table: str, hours: int | None, columns: tuple[str, ...] = ()) -> Call[StreamDetails | None]:
+    """Switch a table's change log on, or off and away with all its records; what it is then comes back.
+
+    While it is on, the log keeps its id and its records.
+    :param hours: how long records are kept, 1 to 168; None: off.
+    :param columns: columns of the row before that every record holds beside the change.
+    Source: vectors stream_specification and stream_specification_off.
+    """
+    spec = table_pb2.StreamSpecification(enable_stream=hours is not None, expiration_time=hours, columns_to_get=columns)
+    body = table_pb2.UpdateTableRequest(table_name=table, stream_spec=spec).SerializeToString()
+    return Call("/UpdateTable", body, _read_update, subject=f"table {table}")
+
+
+def _read_update(body: bytes) -> StreamDetails | None:
+    return _stream(parse(table_pb2.UpdateTableResponse, body).stream_details)
 
 
 def list_tables() -> Call[tuple[str, ...]]:
@@ -178,13 +195,13 @@ def get_range(read: RangeRead) -> Call[RangePage]:
 
 
 def _read_page(body: bytes) -> RangePage:
-    answer = parse(table_pb2.GetRangeResponse, body)
+    answer, rows = parse_beside(table_pb2.GetRangeResponse, body, table_pb2.GetRangeResponse.ROWS_FIELD_NUMBER)
     if answer.data_block_type != table_pb2.DBT_PLAIN_BUFFER:
         raise ProtocolError("rows in a form that was not asked for (SimpleRowMatrix)")
     if answer.next_token and not answer.next_start_primary_key:
         raise ProtocolError("a range that goes on inside a row, but at no key")
     return RangePage(
-        rows=answer.rows,
+        rows=rows,
         next_key=decode_key(answer.next_start_primary_key) if answer.next_start_primary_key else None,
         next_token=answer.next_token,
         read_units=answer.consumed.capacity_unit.read,

@@ -19,6 +19,7 @@ from airflow_tablestore.wire.table import (
     describe_table,
     get_range,
     list_tables,
+    update_stream,
 )
 
 VECTORS = {
@@ -183,3 +184,38 @@ def test_tables_are_listed():
 
     assert list_tables().uri == "/ListTable"
     assert list_tables().read(body) == ("a", "b")
+
+
+def test_a_stream_is_switched_on_as_the_official_client_does():
+    call = update_stream("t", 168, ("a", "b"))
+
+    request = table_pb2.UpdateTableRequest.FromString(call.body)
+    assert (call.uri, request.table_name) == ("/UpdateTable", "t")
+    assert request.stream_spec.SerializeToString() == VECTORS["stream_specification"]
+    assert not request.HasField("table_options")
+
+
+def test_a_stream_is_switched_off_as_the_official_client_does():
+    request = table_pb2.UpdateTableRequest.FromString(update_stream("t", None).body)
+
+    assert request.stream_spec.SerializeToString() == VECTORS["stream_specification_off"]
+
+
+def updated(details: bytes | None) -> bytes:
+    answer = table_pb2.UpdateTableResponse()
+    answer.reserved_throughput_details.capacity_unit.read = 0
+    answer.reserved_throughput_details.last_increase_time = 0
+    answer.table_options.max_versions = 1
+    if details is not None:
+        answer.stream_details.ParseFromString(details)
+    return answer.SerializeToString()
+
+
+def test_an_update_tells_the_stream_that_there_is_then():
+    read = update_stream("t", 168).read
+
+    assert read(updated(VECTORS["stream_details"])) == StreamDetails(
+        "sampleTable_1704067200000000", 168, 1_704_067_200_000_000, ("a",)
+    )
+    assert read(updated(VECTORS["stream_specification_off"])) is None
+    assert read(updated(None)) is None
