@@ -1,0 +1,1 @@
+"""Airflow's web UI in a real browser, over real pipelines."""
