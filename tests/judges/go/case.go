@@ -44,6 +44,10 @@ type line struct {
 }
 
 func main() {
+	if place := os.Getenv("WORK"); place != "" {
+		work(place)
+		return
+	}
 	check(json.Unmarshal([]byte(os.Getenv("JUDGE")), &asked))
 	client := connect("", "")
 	for number, one := range cases {
