@@ -131,7 +131,7 @@ def verify_request(
     given = _lower(headers)
     for name in _REQUIRED:
         if name not in given:
-            raise Rejected(f"Missing header: {name}.", code="OTSParameterInvalid", status=400)
+            raise Rejected(f"Missing header: '{name}'.", code="OTSParameterInvalid", status=400)
     sent = _request_date(given[DATE])
     if max_skew is not None and abs(now - sent) > max_skew:
         raise _auth_failed(f"Mismatch between system time and {DATE}: {given[DATE]}.")
@@ -263,7 +263,7 @@ def _verified_key(uri: str, given: Mapping[str, str], secret: str) -> bytes:
     if SIGNATURE_V4 in given:
         for name in (SIGN_DATE, SIGN_REGION):
             if name not in given:
-                raise Rejected(f"Missing header: {name}.", code="OTSParameterInvalid", status=400)
+                raise Rejected(f"Missing header: '{name}'.", code="OTSParameterInvalid", status=400)
         key = v4_key(secret, given[SIGN_DATE], given[SIGN_REGION])
         expected = _hmac("sha256", key, request_text(uri, signed) + "ots")
         told = given[SIGNATURE_V4]
@@ -271,7 +271,7 @@ def _verified_key(uri: str, given: Mapping[str, str], secret: str) -> bytes:
         key = secret.encode()
         expected, told = _hmac("sha1", key, request_text(uri, signed)), given[SIGNATURE_V2]
     else:
-        raise Rejected(f"Missing header: {SIGNATURE_V2}.", code="OTSParameterInvalid", status=400)
+        raise Rejected(f"Missing header: '{SIGNATURE_V2}'.", code="OTSParameterInvalid", status=400)
     if not hmac.compare_digest(expected.encode(), told.encode()):
         raise _auth_failed("Signature mismatch.")
     return key

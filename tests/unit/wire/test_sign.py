@@ -214,7 +214,7 @@ def test_a_request_whose_body_was_changed_is_refused(meaning):
 def test_a_request_without_a_required_header_is_refused_by_its_name(name):
     headers = {k: v for k, v in V2["headers"].items() if k != name}
 
-    with pytest.raises(Rejected, match=f"Missing header: {name}") as refusal:
+    with pytest.raises(Rejected, match=f"Missing header: '{name}'") as refusal:
         verified(V2, headers)
 
     assert (refusal.value.code, refusal.value.status) == ("OTSParameterInvalid", 400)
