@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.errors import SpecError, StartOver
+from airflow_tablestore.errors import StartOver
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Limits, Progress, Quiet, Report
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, object_key
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, read_manifest
@@ -74,13 +74,14 @@ def plan(export: FullExport, services: Services, *, run: str, most_splits: int =
     :raises SpecError: a range, column or prefix that does not fit what stands there.
     """
     from airflow_tablestore.pipeline.claim import take_claim
+    from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
     from airflow_tablestore.pipeline.fence import run_name
 
     standing = _standing(export, services)
-    _refuse_conflict(export, services)
+    refuse_conflict(services.store, export.target, export.pipeline)
     pinned, splits = _pinned_and_divided(export, services, standing, most_splits, repin)
     if export.target.write_mode is WriteMode.APPEND and standing:
-        _refuse_mixed_schemas(pinned.schema, standing, run, services.store.uri(export.target.prefix))
+        refuse_mixed_schemas(pinned.schema, standing, run, services.store.uri(export.target.prefix))
     for warning in pinned.warnings:
         log.warning("%s", warning)
     at_least = standing.claim + 1 if standing else 1
@@ -174,35 +175,6 @@ def _standing(export: FullExport, services: Services) -> Manifest | None:
     standing = read_manifest(services.store, prefix) or read_manifest(services.store, prefix, PREVIOUS)
     refuse_foreign_pipeline(standing, export.pipeline, services.store.uri(prefix))
     return standing
-
-
-def _refuse_conflict(export: FullExport, services: Services) -> None:
-    """:raises SpecError: write_mode is non_conflict and something stands under the prefix."""
-    from airflow_tablestore.pipeline.conflict import conflicting_key
-
-    prefix = export.target.prefix
-    if export.target.write_mode is not WriteMode.NON_CONFLICT:
-        return
-    key = conflicting_key(services.store, prefix, export.pipeline)
-    if key is not None:
-        raise SpecError(
-            f"{services.store.uri(prefix)} must be empty for write_mode non_conflict, but holds {key}; "
-            "choose another prefix, or truncate or append"
-        )
-
-
-def _refuse_mixed_schemas(schema: Schema, standing: Manifest, run: str, place: str) -> None:
-    """:raises SpecError: objects that stay would have other columns than those that are added.
-
-    One manifest describes them all, by one schema.
-    """
-    stays = any(o.run != run for o in standing.objects)
-    columns = [[(c.name, c.type) for c in one.columns] for one in (schema, standing.schema)]
-    if stays and (columns[0] != columns[1] or schema.keeps_others != standing.schema.keeps_others):
-        raise SpecError(
-            f"{place} holds objects with other columns than this run would append. Keep the columns "
-            "as they were and run without repin, or choose another prefix or write_mode truncate."
-        )
 
 
 def _pinned_and_divided(

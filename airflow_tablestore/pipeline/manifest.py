@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from airflow_tablestore import __version__
 from airflow_tablestore.errors import ProtocolError
+from airflow_tablestore.pipeline.boundaries import Boundary
 from airflow_tablestore.pipeline.contract import Schema
 from airflow_tablestore.pipeline.layout import MANIFEST
 from airflow_tablestore.pipeline.store import Store
+from airflow_tablestore.pipeline.window import Window
 
 VERSION = 1
 """Of the document. A reader refuses a version that it does not know."""
@@ -48,10 +51,61 @@ class OutputColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedWindow:
+    """One window of an incremental export, with all that is needed to export it, or the next one, without a ledger.
+
+    `run` is what its objects are listed under. `begin` and `end` are where it lies in the stream; None for a loss that
+    was accepted, whose reason is `loss`. `predecessor` is the run of the window before, if that was published earlier.
+    """
+
+    run: str
+    window: Window
+    stream_id: str
+    begin: Boundary | None
+    end: Boundary | None
+    predecessor: str | None = None
+    late: int = 0
+    partial_rows: int = 0
+    dirty: int = 0
+    loss: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "start": self.window.start.isoformat(),
+            "end": self.window.end.isoformat(),
+            "stream": self.stream_id,
+            "from": self.begin.to_json() if self.begin else None,
+            "to": self.end.to_json() if self.end else None,
+            "predecessor": self.predecessor,
+            "late": self.late,
+            "partial_rows": self.partial_rows,
+            "dirty": self.dirty,
+            "loss": self.loss,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PublishedWindow:
+        return cls(
+            data["run"],
+            Window(datetime.fromisoformat(data["start"]), datetime.fromisoformat(data["end"])),
+            data["stream"],
+            Boundary.from_json(data["from"]) if data["from"] else None,
+            Boundary.from_json(data["to"]) if data["to"] else None,
+            data["predecessor"],
+            data["late"],
+            data["partial_rows"],
+            data["dirty"],
+            data["loss"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One published export. `claim` orders publications at a prefix; `begin` and `end` are the range's key values.
 
-    `objects` are those of all runs that the prefix holds, `dirty` and `others` what the last run counted.
+    `objects` are those of all runs that the prefix holds, `dirty` and `others` what the last run counted. `windows` are
+    those of an incremental export, one for each run, in the order of time.
     """
 
     pipeline: str
@@ -66,6 +120,7 @@ class Manifest:
     objects: tuple[PublishedObject, ...]
     dirty: int = 0
     others: int = 0
+    windows: tuple[PublishedWindow, ...] = ()
     writer: str = WRITER
 
     @property
@@ -79,13 +134,21 @@ class Manifest:
     def of_run(self, run: str) -> tuple[PublishedObject, ...]:
         return tuple(o for o in self.objects if o.run == run)
 
-    def listing_also(self, objects: Iterable[PublishedObject]) -> Manifest:
+    def window_of(self, run: str) -> PublishedWindow | None:
+        return next((window for window in self.windows if window.run == run), None)
+
+    def listing_also(self, objects: Iterable[PublishedObject], windows: Iterable[PublishedWindow] = ()) -> Manifest:
         """This manifest with what another one listed and this one does not."""
-        known = {o.key for o in self.objects}
-        return replace(self, objects=(*self.objects, *(o for o in objects if o.key not in known)))
+        known, runs = {o.key for o in self.objects}, {window.run for window in self.windows}
+        all_windows = (*self.windows, *(window for window in windows if window.run not in runs))
+        return replace(
+            self,
+            objects=(*self.objects, *(o for o in objects if o.key not in known)),
+            windows=tuple(sorted(all_windows, key=lambda window: window.window)),
+        )
 
     def to_bytes(self) -> bytes:
-        document = {
+        document: dict[str, Any] = {
             "version": VERSION,
             "writer": self.writer,
             "pipeline": self.pipeline,
@@ -104,6 +167,8 @@ class Manifest:
                 for o in self.objects
             ],
         }
+        if self.windows:
+            document["windows"] = [window.to_json() for window in self.windows]
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
     @classmethod
@@ -158,5 +223,6 @@ def _read(document: dict[str, Any]) -> Manifest:
         ),
         dirty=document["dirty"],
         others=document["others"],
+        windows=tuple(PublishedWindow.from_json(window) for window in document.get("windows", ())),
         writer=document["writer"],
     )

@@ -37,7 +37,7 @@ from airflow_tablestore.pipeline.conflict import half_made_keys
 from airflow_tablestore.pipeline.contract import PendingObject
 from airflow_tablestore.pipeline.fence import Fence, fences, retired_names, write_fence
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours, name_of
-from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest, stands
+from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, PublishedWindow, read_manifest, stands
 from airflow_tablestore.pipeline.markers import finish_marker, restore_markers, success_of
 from airflow_tablestore.pipeline.store import Store, UploadGone
 from airflow_tablestore.pipeline.target import WriteMode
@@ -189,7 +189,7 @@ def _intend(p: _Publisher) -> None:
     kept = _kept(p, base, lower)
     _refuse_half_replaced(p, kept, lower)
     _refuse_retired(p, lower)
-    final = own.listing_also(kept)
+    final = own.listing_also(kept, _kept_windows(p, base, lower))
     final = replace(final, objects=tuple(sorted(final.objects, key=lambda o: o.key)))
     listed = {o.key for manifest in (standing, previous) if manifest for o in manifest.objects}
     listed |= {key for rank, fence in lower for key in _left_by(p, rank, fence)}
@@ -219,6 +219,19 @@ def _kept(p: _Publisher, base: Manifest | None, lower: Sequence[tuple[Rank, Fenc
     runs = {latest.run, p.publication.manifest.run} if latest else set()
     found = [o for o in latest.objects if o.run not in runs] if latest else []
     return [o for o in found if stands(p.store, o.key, o.bytes, o.crc64)]
+
+
+def _kept_windows(
+    p: _Publisher, base: Manifest | None, lower: Sequence[tuple[Rank, Fence]]
+) -> Sequence[PublishedWindow]:
+    """The windows whose objects `_kept` gives, and those that have none."""
+    own = p.publication.manifest
+    if p.publication.write_mode is not WriteMode.APPEND:
+        return []
+    if base is None:
+        base = next((f.manifest for _, f in reversed(lower) if f.manifest and f.pipeline == own.pipeline), None)
+        return [window for window in base.windows if window.run not in (own.run, base.run)] if base else []
+    return [window for window in base.windows if window.run != own.run]
 
 
 def _refuse_half_replaced(p: _Publisher, kept: Sequence[PublishedObject], lower: Sequence[tuple[Rank, Fence]]) -> None:
