@@ -5,7 +5,9 @@ The only place where the words of a spec meet the values of the engine. No servi
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from airflow_tablestore.pipeline.contract import Constant, Format, Limits, Picked
 from airflow_tablestore.pipeline.formats.compression import Compression
@@ -14,13 +16,17 @@ from airflow_tablestore.pipeline.formats.jsonl import JsonLines
 from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.formats.text import Text
 from airflow_tablestore.pipeline.full_export import FullExport
-from airflow_tablestore.pipeline.selection import TableSelection, Unknown
+from airflow_tablestore.pipeline.incremental import Incremental
+from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection, TableSelection, Unknown
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import Limits as LimitsSpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.placeholders import render
+from airflow_tablestore.spec.stream_source import StreamSource
 from airflow_tablestore.spec.table_source import TableSource
 from airflow_tablestore.wire.row import ColumnType
 
@@ -35,8 +41,25 @@ def full_export(spec: FullExportSpec, *, run_date: datetime) -> FullExport:
     return FullExport(
         pipeline=spec.pipeline,
         source=_selection(spec.source),
-        target=_target(spec, run_date),
+        target=_full_target(spec, run_date),
         limits=_limits(spec.limits),
+    )
+
+
+def incremental(spec: IncrementalSpec, *, instance: str) -> Incremental:
+    """The incremental export that a spec describes.
+
+    :param instance: the Tablestore instance that the source's connection leads to.
+    """
+    return Incremental(
+        pipeline=spec.pipeline,
+        instance=instance,
+        source=_changes(spec.source),
+        grid=spec.grid,
+        lag=spec.window.lag,
+        target=partial(_window_target, spec),
+        limits=_limits(spec.limits),
+        status_table=spec.status_table.table,
     )
 
 
@@ -45,7 +68,7 @@ def _selection(source: TableSource) -> TableSelection:
     return TableSelection(
         table=source.table,
         columns=tuple(_column(column) for column in columns) or None,
-        types={c.name: ColumnType(c.type) for c in columns if isinstance(c, PickedColumn) and c.type},
+        types=_types(columns),
         unknown=Unknown(source.unknown_columns),
         begin=source.range.begin if source.range else (),
         end=source.range.end if source.range else (),
@@ -54,15 +77,38 @@ def _selection(source: TableSource) -> TableSelection:
     )
 
 
+def _changes(source: StreamSource) -> ChangeSelection:
+    columns = source.columns or ()
+    return ChangeSelection(
+        table=source.table,
+        mode=ChangeMode(source.mode),
+        columns=tuple(_column(column) for column in columns) or None,
+        types=_types(columns),
+        with_sequence=source.export_sequence_info,
+    )
+
+
+def _types(columns: Sequence[PickedColumn | ConstantColumn]) -> dict[str, ColumnType]:
+    return {c.name: ColumnType(c.type) for c in columns if isinstance(c, PickedColumn) and c.type}
+
+
 def _column(column: PickedColumn | ConstantColumn) -> Picked | Constant:
     if isinstance(column, ConstantColumn):
         return Constant(column.resolved, ColumnType(column.resolved_type), column.output)
     return Picked(column.name, column.output)
 
 
-def _target(spec: FullExportSpec, run_date: datetime) -> ObjectTarget:
+def _full_target(spec: FullExportSpec, run_date: datetime) -> ObjectTarget:
+    return _target(spec, {"run_date": run_date})
+
+
+def _window_target(spec: IncrementalSpec, window: Window) -> ObjectTarget:
+    return _target(spec, {"window_start": window.start, "window_end": window.end})
+
+
+def _target(spec: FullExportSpec | IncrementalSpec, times: Mapping[str, datetime]) -> ObjectTarget:
     sink = spec.sink
-    words: dict[str, str | datetime] = {"run_date": run_date, "table": spec.source.table, "pipeline": spec.pipeline}
+    words: dict[str, str | datetime] = {**times, "table": spec.source.table, "pipeline": spec.pipeline}
     return ObjectTarget(
         bucket=sink.bucket,
         prefix=render(sink.prefix, words, spec.timezone),

@@ -59,7 +59,8 @@ class Limits(Part):
     )
     workers: Annotated[Count, Field(ge=1, le=1024)] | None = Field(
         default=None,
-        description="Most mapped tasks. When absent the plan decides, at about 1 GiB for each task.",
+        description="Most mapped tasks. When absent a full export decides, at about 1 GiB for each, and a window of "
+        "changes is one task.",
         examples=[8],
     )
     threads: Count = Field(default=4, ge=1, le=64, description="Threads inside each task.", examples=[4])
@@ -170,6 +171,8 @@ class PipelineSpec(Part, ABC):
             super().__init__(**data)
         except ValidationError as error:
             found += translate(error, type(self))
+        if not found:
+            found += self.conflicts()
         if found:
             raise SpecError(found)
 
@@ -178,6 +181,10 @@ class PipelineSpec(Part, ABC):
         """What is wrong between several keys; read from the raw data, so that one wrong key hides none of it."""
         if data.get("catchup") is True and data.get("start") is None:
             yield finding(("catchup",), "needs 'start'", "write from when on runs are made up for")
+
+    def conflicts(self) -> Iterator[Finding]:
+        """What is wrong between keys that are each right."""
+        yield from ()
 
     @property
     def starts(self) -> datetime | None:

@@ -9,12 +9,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from airflow_tablestore.pipeline.window import Unit
 from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import PipelineSpec
 from airflow_tablestore.spec.document import places
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
 from airflow_tablestore.spec.load import Document
+from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.problems import Loc, path_of
+from airflow_tablestore.spec.stream_source import MULTI_VERSION
 from airflow_tablestore.spec.table_source import KeyRange
 from airflow_tablestore.spec.values import duration_text, key_text
 from airflow_tablestore.wire.row import Bound
@@ -84,7 +88,9 @@ def _told_key(key: tuple[Any, ...]) -> str:
 
 def story(spec: PipelineSpec) -> list[str]:
     """What a run will do, in sentences."""
-    return _full_export(spec) if isinstance(spec, FullExportSpec) else []
+    if isinstance(spec, FullExportSpec):
+        return _full_export(spec)
+    return _incremental(spec) if isinstance(spec, IncrementalSpec) else []
 
 
 def _full_export(spec: FullExportSpec) -> list[str]:
@@ -94,11 +100,46 @@ def _full_export(spec: FullExportSpec) -> list[str]:
         f"It reads {_rows(source.range)} of table '{source.table}' over connection '{source.connection}', "
         f"{_tasks(spec)}.{_end(source.range)}",
         _columns(spec),
-        f"It writes {sink.format} objects{_packing(spec)} to oss://{sink.bucket}/{sink.prefix} over connection "
+        f"It writes {sink.format} objects{_packing(sink)} to oss://{sink.bucket}/{sink.prefix} over connection "
         f"'{sink.connection}'. Nobody sees them before all are complete.",
         _WRITE_MODES[sink.write_mode],
         _limits(spec),
     ]
+
+
+def _incremental(spec: IncrementalSpec) -> list[str]:
+    source, sink, status = spec.source, spec.sink, spec.status_table
+    clock = f" of {spec.timezone}" if isinstance(spec.window.every, Unit) else ""
+    every = f"every {_told(spec.window.every)}{clock}"
+    missed = "missed windows are made up for" if spec.catchup else "missed windows are never exported"
+    waits = ", each after the one before it has succeeded" if spec.self_dependent else ""
+    return [
+        f"It runs for {every} from {spec.starts.isoformat()} on, {duration_text(spec.window.lag)} after the window has "
+        f"closed{waits}; {missed}; {_retries(spec)}.",
+        f"It reads what was written to table '{source.table}' in that time, by the service's clock, from the table's "
+        f"stream over connection '{source.connection}', "
+        + (f"in up to {spec.limits.workers} tasks." if spec.limits.workers else "in one task."),
+        _changes(spec),
+        f"It writes {sink.format} objects{_packing(sink)} to oss://{sink.bucket}/{sink.prefix} over connection "
+        f"'{sink.connection}'. Nobody sees them before all of the window's are complete.",
+        "A window that was published is not read again; where each begins is kept in the table "
+        f"'{status.table}' over connection '{status.connection or source.connection}'.",
+        _limits(spec),
+    ]
+
+
+def _changes(spec: IncrementalSpec) -> str:
+    source = spec.source
+    if source.mode == MULTI_VERSION:
+        sequence = ", sequenceinfo" if source.export_sequence_info else ""
+        return (
+            "Each cell that was put or deleted becomes a row: the key, colname, version, colvalue, "
+            f"optype (U, DO, DA, DR){sequence}."
+        )
+    return (
+        f"Each put and update becomes a row with {len(source.columns or ())} columns; types that the spec does not "
+        "declare are pinned by the first window. Deletes, and updates of other columns, make no row."
+    )
 
 
 _WRITE_MODES = {
@@ -109,12 +150,16 @@ _WRITE_MODES = {
 
 
 def _when(spec: FullExportSpec) -> str:
-    retries = f"a task that fails is tried again {spec.retry.times} times, {duration_text(spec.retry.delay)} apart"
+    retries = _retries(spec)
     if spec.schedule is None:
         return f"It runs when it is asked to; {retries}."
     since = f", from {spec.starts.isoformat()} on" if spec.starts else ""
     missed = ", missed runs are made up for" if spec.catchup else ""
     return f"It runs at '{spec.schedule}' ({spec.timezone}){since}{missed}; {retries}."
+
+
+def _retries(spec: PipelineSpec) -> str:
+    return f"a task that fails is tried again {spec.retry.times} times, {duration_text(spec.retry.delay)} apart"
 
 
 def _rows(key_range: KeyRange | None) -> str:
@@ -156,14 +201,13 @@ def _columns(spec: FullExportSpec) -> str:
     return f"The output has all columns{types}; {unknown}."
 
 
-def _packing(spec: FullExportSpec) -> str:
-    sink = spec.sink
+def _packing(sink: OssSink) -> str:
     packed = f", {sink.parquet.compression}-compressed" if sink.format == "parquet" else f", {sink.compress}-compressed"
     packed = "" if packed.startswith(", none") else packed
     return f"{packed}, each of about {sink.max_file_mb} MB at most" if sink.max_file_mb else packed
 
 
-def _limits(spec: FullExportSpec) -> str:
+def _limits(spec: PipelineSpec) -> str:
     limits = spec.limits
     dirty = (
         f"More than {limits.errors} dirty records fail the run"

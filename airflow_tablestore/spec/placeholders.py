@@ -31,6 +31,7 @@ DIRECTIVES = {
     "G": r"\d{4}",
     "V": r"\d{2}",
     "u": r"\d",
+    "z": r"[+-]\d{4}",
     "%": "%",
 }
 """The strftime directives that give the same on every machine and in every locale, each with what it can give."""
@@ -65,7 +66,7 @@ def problems(template: str, allowed: Sequence[str]) -> list[Finding]:
     if any(mark in template for mark in JINJA_MARKS):
         return []  # reported by the scan for Jinja marks, with the placeholder to use
     if variable := _SCHEDULER_VARIABLE.search(template):
-        return [finding((), f"'{variable[0]}' is no placeholder here", "write {run_date:%Y%m%d}")]
+        return [finding((), f"'{variable[0]}' is no placeholder here", f"write {{{allowed[0]}:%Y%m%d}}")]
     found: list[Finding] = []
     for piece in pieces(template):
         if isinstance(piece, Use):

@@ -218,18 +218,19 @@ DATAX_WORDS = {
 
 def _unknown_key(loc: Loc, model: type[BaseModel]) -> Finding:
     word = str(loc[-1])
+    words: Mapping[str, str] = DATAX_WORDS | getattr(model, "WORDS", {})
     known = list(keys_at(model, loc[:-1]))
     elsewhere = [path for path in _all_paths(model) if path[-1] == word]
     if close := nearest(word, known):
         hint = f"did you mean '{close}'?"
     elif elsewhere:
         hint = f"it belongs under '{path_of(elsewhere[0][:-1]) or 'the top level'}'"
-    elif word in DATAX_WORDS:
-        hint = f"here it is {DATAX_WORDS[word]}"
+    elif word in words:
+        hint = f"here it is {words[word]}"
     else:
         hint = f"known keys: {', '.join(known)}" if known else ""
-    if word in DATAX_WORDS and not elsewhere:
-        hint = f"here it is {DATAX_WORDS[word]}"
+    if word in words and not elsewhere:
+        hint = f"here it is {words[word]}"
     return finding(loc, "unknown key", hint, is_about_key=True)
 
 

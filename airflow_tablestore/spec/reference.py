@@ -29,7 +29,16 @@ Durations are `30s`, `5m`, `2h`, `1d` or `1h30m`. A part of a primary key is a w
 """
 
 PLACEHOLDERS = (
-    ("`{run_date:%Y%m%d}`", "The time that the run is about, in the spec's timezone; `%Y-%m-%d` without a format."),
+    (
+        "`{run_date:%Y%m%d}`",
+        "Full export: the time that the run is about, in the spec's timezone; `%Y-%m-%d` without a format.",
+    ),
+    (
+        "`{window_start:%Y%m%d%H%M}`",
+        "Incremental: where the window begins, in the spec's timezone. Where its clock is moved back, `%z` tells the "
+        "two hours of one name apart.",
+    ),
+    ("`{window_end:%Y%m%d%H%M}`", "Incremental: where the window ends."),
     ("`{table}`", "The source's table."),
     ("`{pipeline}`", "The pipeline's name."),
 )

@@ -27,7 +27,8 @@ _JINJA_WORDS = {
 
 def forbidden(data: Mapping[str, object]) -> list[Finding]:
     """Every place that holds a credential or a Jinja mark."""
-    return [one for loc, value in _leaves(data) for one in _problems(loc, value)]
+    time = "window_start" if data.get("kind") == "incremental" else "run_date"
+    return [one for loc, value in _leaves(data) for one in _problems(loc, value, time)]
 
 
 def _leaves(data: object, at: Loc = ()) -> Iterator[tuple[Loc, object]]:
@@ -41,7 +42,7 @@ def _leaves(data: object, at: Loc = ()) -> Iterator[tuple[Loc, object]]:
         yield at, data
 
 
-def _problems(loc: Loc, value: object) -> Iterator[Finding]:
+def _problems(loc: Loc, value: object, time: str) -> Iterator[Finding]:
     key = next((step for step in reversed(loc) if isinstance(step, str)), "")
     if (names_secret(key) and value != "") or (isinstance(value, str) and holds_key_id(value)):
         yield finding(
@@ -50,11 +51,15 @@ def _problems(loc: Loc, value: object) -> Iterator[Finding]:
             "put it into the Airflow connection, name that one here, and replace this key: it has been seen",
         )
     elif isinstance(value, str) and any(mark in value for mark in JINJA_MARKS):
-        yield finding(loc, "Jinja is not rendered in a spec", f"write {_instead_of(value)}")
+        yield finding(loc, "Jinja is not rendered in a spec", f"write {_instead_of(value, time)}")
 
 
-def _instead_of(text: str) -> str:
-    """The placeholder that says what this template probably means."""
-    return next(
-        (mark for word, mark in _JINJA_WORDS.items() if word in text), "{run_date:%Y%m%d}, {table} or {pipeline}"
-    )
+def _instead_of(text: str, time: str) -> str:
+    """The placeholder that says what this template probably means.
+
+    :param time: the placeholder that stands for a run's time.
+    """
+    if time == "window_start" and "data_interval_end" in text:
+        return "{window_end:%Y%m%d}"
+    meant = next((mark for word, mark in _JINJA_WORDS.items() if word in text), "")
+    return (meant or "{run_date:%Y%m%d}, {table} or {pipeline}").replace("run_date", time)

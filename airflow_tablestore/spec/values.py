@@ -21,14 +21,14 @@ from airflow_tablestore.spec.problems import fault, nearest, shown
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, INT64_MAX, INT64_MIN, Bound
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = r"^(?:\d+[smhd])+$"
+DURATION = r"^(?:\d+[smhd])+$"
 
 
 def duration(value: object) -> timedelta:
     """A duration of positive length from `90s`, `5m`, `2h`, `1d` or `1h30m`."""
     if isinstance(value, timedelta):
         length = value
-    elif isinstance(value, str) and re.match(_DURATION, value.replace(" ", "")):
+    elif isinstance(value, str) and re.match(DURATION, value.replace(" ", "")):
         parts = re.findall(r"(\d{1,9})([smhd])", value)
         length = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -53,7 +53,7 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(duration),
     PlainSerializer(duration_text),
-    WithJsonSchema({"type": "string", "pattern": _DURATION, "examples": ["5m"]}),
+    WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["5m"]}),
 ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime, timedelta
+from itertools import islice
 
 import yaml
 from hypothesis import given, settings
@@ -11,14 +13,13 @@ from hypothesis import strategies as st
 
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.spec import from_mapping, parse
-from airflow_tablestore.spec.kinds import model_of
+from airflow_tablestore.spec.build import incremental
+from airflow_tablestore.spec.kinds import KINDS, model_of
 from airflow_tablestore.spec.problems import keys_at
 from airflow_tablestore.spec.show import show
 
-MODEL = model_of("full_export")
-WORDS = sorted(
-    {key for loc in ((), ("source",), ("sink",), ("sink", "csv"), ("limits",)) for key in keys_at(MODEL, loc)}
-)
+PLACES = ((), ("source",), ("sink",), ("sink", "csv"), ("limits",), ("window",), ("status_table",))
+WORDS = sorted({key for kind in KINDS for loc in PLACES for key in keys_at(model_of(kind), loc)})
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(WORDS)
 values = st.recursive(
@@ -26,7 +27,11 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
     max_leaves=8,
 )
-documents = st.dictionaries(st.sampled_from(WORDS), values, max_size=6).map(lambda data: {"kind": "full_export"} | data)
+documents = st.builds(
+    lambda kind, data: {"kind": kind} | data,
+    st.sampled_from(KINDS),
+    st.dictionaries(st.sampled_from(WORDS), values, max_size=6),
+)
 
 
 def has_no_jinja(text):
@@ -128,3 +133,35 @@ def test_a_spec_written_back_is_the_same_spec(columns, begin, split, delay, deli
     again = from_mapping(json.loads(json.dumps(spec.to_mapping())))
 
     assert again == spec
+
+
+@given(
+    every=st.integers(1, 2 * 24 * 60).map(lambda minutes: f"{minutes}m") | st.sampled_from(["hour", "day"]),
+    zone=st.sampled_from(["UTC", "Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe"]),
+    start=st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2030, 1, 1)),
+    parts=st.sampled_from(["%Y%m%d%H%M", "%Y%m%d%H%M%z", "%Y%m%d%H", "%Y%m%d", "%m%d%H%M", "%Y%j", "%H%M"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_windows_of_an_accepted_spec_have_prefixes_of_their_own(every, zone, start, parts):
+    document = parse(
+        json.dumps(
+            {
+                "pipeline": "p",
+                "kind": "incremental",
+                "timezone": zone,
+                "start": start.replace(microsecond=0).isoformat(),
+                "window": {"every": every},
+                "source": {"table": "t", "mode": "multi_version"},
+                "sink": {"type": "oss", "bucket": "backup", "prefix": f"a/{{window_start:{parts}}}/"},
+            }
+        )
+    )
+    if document.spec is None:
+        assert [problem.path for problem in document.errors] == ["sink.prefix"]
+        return
+
+    export, spec = incremental(document.spec, instance="i"), document.spec
+    windows = [*islice(spec.grid.between(spec.starts, spec.starts + timedelta(days=400)), 400)]
+
+    assert len({export.target(window).prefix for window in windows}) == len(windows)
+    assert windows == [spec.grid.at(window.start) for window in windows]

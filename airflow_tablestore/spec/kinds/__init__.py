@@ -15,10 +15,13 @@ from airflow_tablestore.spec.problems import Finding, did_you_mean, finding, sho
 if TYPE_CHECKING:
     from airflow_tablestore.spec.common import PipelineSpec
 
-_MODELS = {"full_export": "airflow_tablestore.spec.kinds.full_export:FullExportSpec"}
+_MODELS = {
+    "full_export": "airflow_tablestore.spec.kinds.full_export:FullExportSpec",
+    "incremental": "airflow_tablestore.spec.kinds.incremental:IncrementalSpec",
+}
 KINDS = tuple(_MODELS)
 
-PLANNED = ("incremental", "stream", "delivery", "restore", "snapshot", "dataworks")
+PLANNED = ("stream", "delivery", "restore", "snapshot", "dataworks")
 """Kinds of the language that this version does not build."""
 
 

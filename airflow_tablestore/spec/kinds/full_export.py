@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from airflow_tablestore.spec.columns import doubled_outputs
 from airflow_tablestore.spec.common import PipelineSpec, within
-from airflow_tablestore.spec.oss_sink import OssSink
-from airflow_tablestore.spec.placeholders import problems
-from airflow_tablestore.spec.problems import Finding, did_you_mean, faults, finding, path_of, shown
+from airflow_tablestore.spec.oss_sink import OssSink, only_oss, prefix_problems, sink_warnings
+from airflow_tablestore.spec.problems import Finding, finding
 from airflow_tablestore.spec.table_source import TableSource
 
 PLACEHOLDERS = ("run_date", "table", "pipeline")
 """What the prefix may hold. `{split}` may not: one prefix serves a whole run, and each object's name has its split."""
-
-SINKS = ("oss",)
 
 
 class FullExportSpec(PipelineSpec):
@@ -33,24 +29,17 @@ class FullExportSpec(PipelineSpec):
     @field_validator("sink", mode="before")
     @classmethod
     def _known_sink(cls, value: object) -> object:
-        if isinstance(value, dict) and "type" in value and value["type"] not in SINKS:
-            given = value["type"]
-            hint = did_you_mean(given, SINKS) if isinstance(given, str) else f"known: {', '.join(SINKS)}"
-            raise faults([finding(("type",), f"{shown(given)} is no sink of a full export in this version", hint)])
-        return value
+        return only_oss(value, "a full export")
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from super().disagreements(data)
         yield from doubled_outputs(within(data, "source", "columns"), ("source", "columns"))
-        prefix = within(data, "sink", "prefix")
-        for one in problems(prefix, PLACEHOLDERS) if isinstance(prefix, str) else ():
-            yield replace(one, loc=("sink", "prefix"), path="sink.prefix")
+        yield from prefix_problems(within(data, "sink", "prefix"), PLACEHOLDERS)
 
     def warnings(self) -> Iterator[Finding]:
         yield from super().warnings()
-        for one in self.sink.warnings():
-            yield replace(one, loc=("sink", *one.loc), path=path_of(("sink", *one.loc)))
+        yield from sink_warnings(self.sink)
         if self.schedule and self.sink.write_mode == "non_conflict" and "{run_date" not in self.sink.prefix:
             yield finding(
                 ("sink", "write_mode"),
