@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_tablestore.errors import ProtocolError
-from airflow_tablestore.wire.message import parse
+from airflow_tablestore.wire.message import parse, parse_beside
 from airflow_tablestore.wire.proto import table_pb2
 
 
@@ -34,3 +34,35 @@ def test_any_body_is_a_message_or_refused(body: bytes):
         return
 
     assert answer.IsInitialized()
+
+
+@pytest.mark.parametrize("rows", [b"", b"x", b"r" * 300, b"\x12\x01" * 100_000])
+def test_a_large_field_is_found_where_it_stands(rows):
+    consumed = table_pb2.ConsumedCapacity(capacity_unit=table_pb2.CapacityUnit(read=1, write=0))
+    answer = table_pb2.GetRangeResponse(consumed=consumed, rows=rows, next_start_primary_key=b"key", next_token=b"t")
+
+    message, found = parse_beside(table_pb2.GetRangeResponse, answer.SerializeToString(), 2)
+
+    assert (found, message.rows) == (rows, b"")
+    message.rows = rows
+    assert message == answer
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\x12", b"\x12\x05abc", b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x13"]
+)
+def test_what_is_no_message_is_refused_beside_a_field_too(body):
+    with pytest.raises(ProtocolError):
+        parse_beside(table_pb2.GetRangeResponse, body, 2)
+
+
+@given(body=st.binary(max_size=40))
+def test_a_field_is_the_same_beside_the_message_and_in_it(body):
+    try:
+        expected = parse(table_pb2.GetRangeResponse, body)
+    except ProtocolError:
+        with pytest.raises(ProtocolError):
+            parse_beside(table_pb2.GetRangeResponse, body, 2)
+        return
+
+    assert parse_beside(table_pb2.GetRangeResponse, body, 2)[1] == expected.rows
