@@ -44,7 +44,22 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_tablestore.operators.full_export"],
+                "python-modules": [
+                    "airflow_tablestore.operators.full_export",
+                    "airflow_tablestore.operators.incremental",
+                ],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_tablestore.sensors.windows"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["airflow_tablestore.triggers.windows", "airflow_tablestore.triggers.ledger"],
             }
         ],
         "connection-types": [_TABLESTORE_CONNECTION],
@@ -65,19 +80,23 @@ def cli_commands() -> list[CLICommand]:
     """The commands of `airflow-tablestore` as `airflow tablestore …`, with connections as Airflow has them."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
-    from airflow_tablestore.cli.commands import COMMANDS, DEBUG, GROUP, GROUP_HELP
+    from airflow_tablestore.cli.commands import COMMANDS, DEBUG, GROUP, GROUP_HELP, Command, Group
 
     make_arg: Callable[..., Any] = Arg  # Airflow leaves it without types
-    commands = [
-        ActionCommand(
+
+    def made(command: Command | Group) -> CLICommand:
+        if isinstance(command, Group):
+            inner: Any = [made(one) for one in command.commands]  # Airflow nests groups, and types them as if not
+            return GroupCommand(name=command.name, help=command.help, subcommands=inner)
+        return ActionCommand(
             name=command.name,
             help=command.help,
             description=command.description,
             func=partial(_run_command, command.place),
             args=[make_arg(argument.flags, **argument.settings) for argument in (*command.arguments, DEBUG)],
         )
-        for command in COMMANDS
-    ]
+
+    commands: Any = [made(command) for command in COMMANDS]
     return [GroupCommand(name=GROUP, help=GROUP_HELP, subcommands=commands)]
 
 

@@ -32,6 +32,15 @@ class Command:
     place: str
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands under one word, such as `stream describe`."""
+
+    name: str
+    help: str
+    commands: tuple[Command, ...]
+
+
 def _flag(name: str, help_: str) -> Argument:
     return Argument((name,), {"action": "store_true", "help": help_})
 
@@ -48,7 +57,79 @@ RUN_DATE = Argument(
     },
 )
 
-COMMANDS = (
+TABLE = Argument(("table",), {"metavar": "TABLE", "help": "a table's name"})
+CONNECTION = Argument(
+    ("--connection",),
+    {"metavar": "ID", "default": "tablestore_default", "help": "the connection (default: tablestore_default)"},
+)
+
+STREAM = Group(
+    "stream",
+    "switch a table's change log on or off, look at it",
+    (
+        Command(
+            "enable",
+            "switch a table's stream on",
+            "Switches the stream (change log) of a table on, or changes how long it keeps records. Records that are "
+            "there stay.",
+            (
+                TABLE,
+                Argument(
+                    ("--hours",),
+                    {
+                        "type": int,
+                        "required": True,
+                        "metavar": "N",
+                        "help": "how long records are kept, 1 to 168; take more than your longest outage",
+                    },
+                ),
+                CONNECTION,
+                JSON,
+            ),
+            "airflow_tablestore.cli.stream:enable",
+        ),
+        Command(
+            "disable",
+            "switch a table's stream off; its records are gone",
+            "Switches the stream of a table off. Its records are gone, exported or not; a stream that is switched on "
+            "later is another one.",
+            (TABLE, CONNECTION, JSON),
+            "airflow_tablestore.cli.stream:disable",
+        ),
+        Command(
+            "describe",
+            "show shards, retention and how old the oldest record is",
+            "Shows the stream of a table: retention, the age of the oldest record, the shards as a tree with what each "
+            "holds. How many records wait is not told by the service. Exits with 2 when the table has no stream.",
+            (TABLE, CONNECTION, JSON),
+            "airflow_tablestore.cli.stream:describe",
+        ),
+        Command(
+            "tail",
+            "print changes as they come",
+            "Prints each change of a table as one line of JSON, as they come, until Ctrl-C or SIGTERM. Changes of one "
+            "row come in their order, children of a shard after their parents; between shards there is no order.",
+            (
+                TABLE,
+                Argument(
+                    ("--from",),
+                    {
+                        "dest": "begin",
+                        "metavar": "TIME",
+                        "help": "begin with the changes of this time: oldest, now, or ISO form, in UTC without a zone "
+                        "(default: now; with --until-caught-up oldest)",
+                    },
+                ),
+                _flag("--until-caught-up", "end when there is nothing more for now"),
+                CONNECTION,
+                _flag("--json", "print JSON, which it does anyway"),
+            ),
+            "airflow_tablestore.cli.stream:tail",
+        ),
+    ),
+)
+
+COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "lint",
         "find every problem of specs",
@@ -117,4 +198,5 @@ COMMANDS = (
         ),
         "airflow_tablestore.cli.doctor:doctor",
     ),
+    STREAM,
 )

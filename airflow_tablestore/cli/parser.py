@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from airflow_tablestore import __version__
-from airflow_tablestore.cli.commands import COMMANDS, DEBUG, Command
+from airflow_tablestore.cli.commands import COMMANDS, DEBUG, Command, Group
 from airflow_tablestore.cli.session import Session, call
 
 
@@ -34,11 +34,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Command) -> None:
-    one = commands.add_parser(command.name, help=command.help, description=command.description)
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], command: Command | Group) -> None:
+    if isinstance(command, Group):
+        words = commands.add_parser(command.name, help=command.help)
+        inner = words.add_subparsers(dest=f"{command.name}_command", metavar="COMMAND", required=True)
+        for one in command.commands:
+            _add(inner, one)
+        return
+    made = commands.add_parser(command.name, help=command.help, description=command.description)
     for argument in (*command.arguments, DEBUG):
-        one.add_argument(*argument.flags, **argument.settings)
-    one.set_defaults(place=command.place)
+        made.add_argument(*argument.flags, **argument.settings)
+    made.set_defaults(place=command.place)
 
 
 def emulator(arguments: argparse.Namespace, session: Session) -> int:

@@ -35,7 +35,7 @@ def test_every_named_object_exists():
 
     for name in names:
         assert callable(import_string(name))
-    for part in (*told["hooks"], *told["operators"]):
+    for part in (*told["hooks"], *told["operators"], *told["sensors"], *told["triggers"]):
         for module in part["python-modules"]:
             __import__(module)
 
@@ -115,6 +115,15 @@ def test_the_commands_are_mounted_in_airflows_command_line():
 
     assert group.name == "tablestore"
     assert {c.name for c in group.subcommands} >= {"lint", "schema", "plan", "explain", "schema-of", "doctor", "run"}
+
+
+def test_commands_of_a_group_are_mounted_under_its_name():
+    from airflow_tablestore.provider import cli_commands
+
+    (stream,) = [c for c in cli_commands()[0].subcommands if c.name == "stream"]
+
+    assert {c.name for c in stream.subcommands} == {"enable", "disable", "describe", "tail"}
+    assert all(callable(c.func) for c in stream.subcommands)
 
 
 def test_a_mounted_command_ends_with_the_exit_code_of_its_own(tmp_path, capsys):
