@@ -23,7 +23,7 @@ PLACEHOLDERS = ("window_start", "window_end", "table", "pipeline")
 LEAST_LAG = timedelta(minutes=5)
 """What was written may show up in the stream this much later. Source: OTSStreamReader refuses an end nearer to now."""
 
-WEEK, DAY, MINUTE = timedelta(days=7), timedelta(days=1), timedelta(minutes=1)
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
 def _every(value: object) -> timedelta | Unit:
@@ -36,8 +36,8 @@ def _every(value: object) -> timedelta | Unit:
     if word in ("daily", "@daily", "hourly", "@hourly"):
         raise fault(f"must be a duration, hour or day, not {shown(value)}", "write every: hour, or every: day")
     length = duration(value)
-    if length >= WEEK:
-        raise fault(f"a window cannot last {duration_text(length)}: a stream keeps at most seven days", _SHORTER)
+    if length > DAY:
+        raise fault(f"a window cannot last {duration_text(length)}: a day is the longest", _SHORTER)
     return length
 
 
@@ -156,7 +156,7 @@ class IncrementalSpec(PipelineSpec):
 
     def _warnings_of_windows(self) -> Iterator[Finding]:
         every = self.window.every
-        if every == Unit.DAY or (isinstance(every, timedelta) and every >= DAY):
+        if every in (Unit.DAY, DAY):
             yield finding(
                 ("window", "every"),
                 "a day of changes is incomplete when the stream keeps 24 hours: the first are gone before it is due",
