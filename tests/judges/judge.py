@@ -24,13 +24,14 @@ from tests.judges.runtimes import (
     npm_version,
     pip_version,
     python,
+    python_with_compiled_codec,
     this_python,
 )
 
 MOST_SECONDS = 120
 GO_MODULE = "github.com/aliyun/aliyun-tablestore-go-sdk"
-PYTHONS = ("3.11", "3.12")
-"""The SDK brings a compiled encoder for 3.12 only; elsewhere it encodes in Python."""
+PYTHONS = {"3.11": ["row parser"], "3.12": ["encoder", "decoder", "row parser"]}
+"""Which compiled parts the SDK brings for each: the encoder and decoder of messages are built for 3.12 only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +90,28 @@ class Judge:
 
 def judges() -> list[Judge]:
     """Everyone who judges, in the order of the page's columns."""
-    return [*(judge for version in PYTHONS for judge in _pythons(version)), *_other_languages(), *_oss()]
+    return [
+        *(judge for version, compiled in PYTHONS.items() for judge in _pythons(version, compiled)),
+        *_other_languages(),
+        *_oss(),
+    ]
 
 
-def _pythons(version: str) -> list[Judge]:
+def _pythons(version: str, compiled: list[str]) -> list[Judge]:
     sdk = f"Python SDK `tablestore` {pip_version('tablestore')} on Python {version}"
     return [
         Judge(
             f"Python {version} {signature}{suffix}",
             "Tablestore",
             f"{sdk}, signature {signature}, {codec}",
-            partial(python, version),
+            partial(python_with_compiled_codec if native["codec"] else python, version),
             "python/tablestore_cases.py",
             {**region, **native},
         )
         for signature, region in (("V2", {}), ("V4", {"region": "cn-hangzhou"}))
         for suffix, codec, native in (
-            ("", "compiled codec as far as it has one", {"native_fallback": False}),
-            (" pure", "codec in Python", {"enable_native": False}),
+            ("", f"compiled {', '.join(compiled)}", {"native_fallback": False, "codec": compiled}),
+            (" pure", "codec in Python", {"enable_native": False, "codec": []}),
         )
     ]
 

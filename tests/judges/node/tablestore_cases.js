@@ -525,6 +525,70 @@ add('ListSearchIndex', 'there is none', async (t) => {
   equal((await t.client.listSearchIndex({ tableName: t.name })).indices, []);
 });
 
+add('ListSearchIndex', 'a table that is not there is refused', (t) =>
+  refusedWith(NO_TABLE, () => t.client.listSearchIndex({ tableName: t.name })));
+
+const scanQuery = {
+  query: { queryType: ots.QueryType.MATCH_ALL_QUERY },
+  limit: 10,
+  aliveTime: 30,
+  currentParallelId: 0,
+  maxParallel: 1,
+};
+const columnToGet = { returnType: ots.ColumnReturnType.RETURN_ALL };
+const query = { offset: 0, limit: 1, query: scanQuery.query, getTotalCount: false };
+const index = (t) => ({ tableName: t.name, indexName: 'i' });
+
+const aboutIndex = {
+  DescribeSearchIndex: (t) => t.client.describeSearchIndex(index(t)),
+  UpdateSearchIndex: (t) => t.client.updateSearchIndex({ ...index(t), timeToLive: DAY }),
+  DeleteSearchIndex: (t) => t.client.deleteSearchIndex(index(t)),
+  DropIndex: (t) => t.client.dropIndex({ mainTableName: t.name, indexName: 'i' }),
+};
+const searches = {
+  Search: (t) => t.client.search({ ...index(t), searchQuery: query, columnToGet }),
+  ComputeSplits: (t) =>
+    t.client.computeSplits({ tableName: t.name, searchIndexSplitsOptions: { indexName: 'i' } }),
+  ParallelScan: (t) =>
+    t.client.parallelScan({ ...index(t), columnToGet, sessionId: Buffer.from('session'), scanQuery }),
+};
+
+const NO_INDEX = [404, 'OTSObjectNotExist', 'Requested index does not exist.'];
+for (const [operation, action] of Object.entries({ ...aboutIndex, ...searches })) {
+  const isSearch = operation in searches;
+  add(operation, 'an index that is not there is refused', async (t) => {
+    await t.make();
+    const notFound = [400, 'OTSMetaNotMatch', 'search index [i] does not exist'];
+    await refusedWith(isSearch ? notFound : NO_INDEX, () => action(t));
+  });
+  add(operation, 'a table that is not there is refused', (t) => {
+    const notFound = [400, 'OTSParameterInvalid', `table [${t.name}] does not exist`];
+    return refusedWith(isSearch ? notFound : NO_TABLE, () => action(t));
+  });
+}
+
+add('CreateIndex', 'a table that is not there is refused', (t) => {
+  const { IndexUpdateMode, IndexType } = ots;
+  const indexMeta = {
+    name: 'i',
+    primaryKey: ['n'],
+    definedColumn: [],
+    indexUpdateMode: IndexUpdateMode.IUM_ASYNC_INDEX,
+    indexType: IndexType.IT_GLOBAL_INDEX,
+  };
+  return refusedWith(NO_TABLE, () => t.client.createIndex({ mainTableName: t.name, includeBaseData: false, indexMeta }));
+});
+
+add('AbortTransaction', 'a transaction that is not there is refused', (t) => {
+  const expected = [400, 'OTSParameterInvalid', 'TransactionID is invalid.'];
+  return refusedWith(expected, () => t.client.abortTransaction({ transactionId: 'x' }));
+});
+
+add('instance', 'one that nobody made is refused', () => {
+  const stranger = connect({ instancename: 'blahblahblah' });
+  return refusedWith([403, 'OTSAuthFailed', 'The instance is not found.'], () => stranger.listTable({}));
+});
+
 add('signature', 'a wrong secret is refused', () => {
   const wrong = connect({ secretAccessKey: 'wrong' });
   return refusedWith([403, 'OTSAuthFailed', ''], () => wrong.listTable({}));

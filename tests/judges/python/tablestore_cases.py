@@ -486,33 +486,102 @@ def _(t: Table) -> None:
     equal(found, (400, "OTSParameterInvalid", "TransactionID is invalid."))
 
 
+@case("AbortTransaction", "a transaction that is not there is refused")
+def _(t: Table) -> None:
+    found = refused(lambda: t.client.abort_transaction("x"))
+    equal(found, (400, "OTSParameterInvalid", "TransactionID is invalid."))
+
+
 @case("ListSearchIndex", "there is none")
 def _(t: Table) -> None:
     t.make()
     equal(t.client.list_search_index(t.name), [])
+    equal(t.client.list_search_index(), [])
+
+
+@case("ListSearchIndex", "a table that is not there is refused")
+def _(t: Table) -> None:
+    equal(refused(lambda: t.client.list_search_index(t.name)), NO_TABLE)
+
+
+def add_index_cases(operation: str, action: Callable[[Table], object], no_index: Any, no_table: Any) -> None:
+    @case(operation, "an index that is not there is refused")
+    def _(t: Table) -> None:
+        t.make()
+        equal(refused(lambda: action(t)), no_index)
+
+    @case(operation, "a table that is not there is refused")
+    def _(t: Table) -> None:
+        equal(refused(lambda: action(t)), (*no_table[:2], no_table[2].replace("NAME", t.name)))
+
+
+NO_INDEX = (404, "OTSObjectNotExist", "Requested index does not exist.")
+for operation, action in {
+    "DescribeSearchIndex": lambda t: t.client.describe_search_index(t.name, "i"),
+    "UpdateSearchIndex": lambda t: t.client.update_search_index(
+        t.name, "i", ots.SearchIndexMeta(None, time_to_live=DAY)
+    ),
+    "DeleteSearchIndex": lambda t: t.client.delete_search_index(t.name, "i"),
+    "DropIndex": lambda t: t.client.delete_secondary_index(t.name, "i"),
+}.items():
+    add_index_cases(operation, action, NO_INDEX, NO_TABLE)
+
+EVERY, COLUMNS = ots.MatchAllQuery(), ots.ColumnsToGet(return_type=ots.ColumnReturnType.ALL)
+SCAN = ots.ScanQuery(EVERY, 10, None, 0, 1)
+NOT_FOUND = (400, "OTSMetaNotMatch", "search index [i] does not exist")
+for operation, action in {
+    "Search": lambda t: t.client.search(t.name, "i", ots.SearchQuery(EVERY, limit=1), COLUMNS),
+    "ComputeSplits": lambda t: t.client.compute_splits(t.name, "i"),
+    "ParallelScan": lambda t: t.client.parallel_scan(t.name, "i", SCAN, "session", COLUMNS),
+}.items():
+    add_index_cases(operation, action, NOT_FOUND, (400, "OTSParameterInvalid", "table [NAME] does not exist"))
+
+
+@case("CreateIndex", "a table that is not there is refused")
+def _(t: Table) -> None:
+    index = ots.SecondaryIndexMeta("i", ["n"], [])
+    equal(refused(lambda: t.client.create_secondary_index(t.name, index, False)), NO_TABLE)
+
+
+@case("instance", "one that nobody made is refused")
+def _(t: Table) -> None:
+    stranger = connect(instance="blahblahblah")
+    equal(refused(stranger.list_table), (403, "OTSAuthFailed", "The instance is not found."))
+
+
+@case("codec", "it is the one that this judge is named for")
+def _(t: Table) -> None:
+    encoder, decoder = t.client.protocol.encoder, t.client.protocol.decoder
+    used = {
+        "encoder": encoder._use_native_encoder,
+        "decoder": decoder._use_native_decoder,
+        "row parser": decoder._use_native_parser,
+    }
+    equal([name for name in used if used[name]], asked()["options"]["codec"])
 
 
 @case("signature", "a wrong secret is refused")
 def _(t: Table) -> None:
-    access, options = asked()["services"]["tablestore"], asked()["options"]
-    wrong = ots.OTSClient(access["endpoint"], access["access_key_id"], "wrong", asked()["instance"], **options)
-    equal(refused(wrong.list_table)[:2], (403, "OTSAuthFailed"))
+    equal(refused(connect(secret="wrong").list_table)[:2], (403, "OTSAuthFailed"))
 
 
 @case("signature", "a security token is taken")
 def _(t: Table) -> None:
-    access, options = asked()["services"]["tablestore"], asked()["options"]
-    account = access["access_key_id"], access["access_key_secret"]
-    with_token = ots.OTSClient(access["endpoint"], *account, asked()["instance"], sts_token="token", **options)
-    equal(type(with_token.list_table()), tuple)
+    equal(type(connect(sts_token="token").list_table()), tuple)
+
+
+def connect(secret: str = "", instance: str = "", **options: Any) -> Any:
+    """A client as this judge is told to be, but for what is given."""
+    wanted = asked()
+    access = wanted["services"]["tablestore"]
+    told = {name: value for name, value in wanted["options"].items() if name != "codec"}
+    account = access["access_key_id"], secret or access["access_key_secret"]
+    return ots.OTSClient(access["endpoint"], *account, instance or wanted["instance"], **told, **options)
 
 
 def main() -> None:
-    wanted = asked()
-    access = wanted["services"]["tablestore"]
-    account = access["access_key_id"], access["access_key_secret"]
-    client = ots.OTSClient(access["endpoint"], *account, wanted["instance"], **wanted["options"])
-    cases.run(wanted["client"], lambda number: Table(client, f"t{number}"))
+    client = connect()
+    cases.run(asked()["client"], lambda number: Table(client, f"t{number}"))
 
 
 if __name__ == "__main__":
