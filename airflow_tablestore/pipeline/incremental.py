@@ -1,176 +1,70 @@
 """A table's changes into objects, window by window: plan, export each part, publish.
 
-A window is what lies between two boundaries of the table's stream. Where those are is found by `consumer.stream` and
-kept in the ledger; how changes become rows is `sources.stream`; publication is that of a full export.
+A window is what lies between two boundaries of the table's stream. Where those are is found in `window_bounds` and kept
+in the ledger; reading is `window_reading`; how changes become rows is `sources.stream`; publication is that of a full
+export. The three steps are three functions because they are three tasks in Airflow; `export_window` is all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from airflow_tablestore.pipeline.contract import Limits, PendingObject, Progress, Schema, Source
-from airflow_tablestore.pipeline.selection import ChangeSelection
-from airflow_tablestore.pipeline.store import Store
-from airflow_tablestore.pipeline.target import ObjectTarget
-from airflow_tablestore.pipeline.window import Grid, Window
+from airflow_tablestore.errors import NotDue, PositionLost, SpecError, StartOver, Superseded
+from airflow_tablestore.pipeline.contract import Progress, Quiet
+from airflow_tablestore.pipeline.ledger import NeighboursChanged, WindowEntry, WindowState
+from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
+from airflow_tablestore.pipeline.window import Window
+from airflow_tablestore.pipeline.window_job import (
+    STATUS_TABLE,
+    Incremental,
+    WindowReport,
+    WindowServices,
+    ledger_of,
+    lost,
+    service_time,
+)
+from airflow_tablestore.pipeline.window_plan import (
+    PartReport,
+    ShardPart,
+    ShardTask,
+    WindowHead,
+    WindowPlan,
+    window_key,
+)
 
 if TYPE_CHECKING:
-    from airflow_tablestore.consumer.stream import StreamSender
-    from airflow_tablestore.consumer.table import Sender
+    from airflow_tablestore.consumer.stream import Ahead
+    from airflow_tablestore.pipeline.boundaries import Boundary
 
+__all__ = [
+    "STATUS_TABLE",
+    "ChangeMode",
+    "ChangeSelection",
+    "Incremental",
+    "PartReport",
+    "ShardPart",
+    "ShardTask",
+    "WindowHead",
+    "WindowPlan",
+    "WindowReport",
+    "WindowServices",
+    "accept_loss",
+    "check_due",
+    "export_part",
+    "export_range",
+    "export_window",
+    "ledger_of",
+    "plan_window",
+    "publish_window",
+    "window_key",
+]
 
-class ChangeSource(Source, Protocol):
-    """What the engine asks of `sources.stream.StreamSource(span, decoding)`: batches, and what they had to leave out.
-
-    `decoding` is `sources.stream.Decoding(selection, schema, refuse)`; `schema` comes from
-    `sources.stream.pin_changes(sender, selection, description, earlier) -> Pinned`. A batch's `bytes_read` are the
-    bytes of its records.
-    """
-
-    dirty: int
-    partial_rows: int
-
-
-STATUS_TABLE = "TableStoreStreamReaderStatusTable"
-"""Where the ledger is kept unless the author says otherwise: the table that DataX uses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incremental:
-    """One incremental export, ready to run once its services are given.
-
-    `instance` names the source's Tablestore instance, in the ledger's keys. `lag` is how long after its end a window
-    is read at the earliest. `target` gives where a window's objects go; its prefix is rendered with the window's start.
-    """
-
-    pipeline: str
-    instance: str
-    source: ChangeSelection
-    grid: Grid
-    lag: timedelta
-    target: Callable[[Window], ObjectTarget]
-    limits: Limits = field(default_factory=Limits)
-    status_table: str = STATUS_TABLE
-
-
-@dataclass(frozen=True, slots=True)
-class WindowServices:
-    """What a window export talks to: the source's instance, the ledger's (often the same client), and the bucket."""
-
-    client: StreamSender
-    ledger: Sender
-    store: Store
-
-
-@dataclass(frozen=True, slots=True)
-class WindowReport:
-    """What became of one window. `rows` and `bytes` are those of its own published objects.
-
-    `late` records are older than the window that they are in. `partial_rows` are updates that lack some of the chosen
-    columns. `was_published`: it stood already and nothing was read. `loss` is the reason of a loss that somebody has
-    accepted; then there are no rows.
-    """
-
-    pipeline: str
-    window: Window
-    run: str
-    rows: int
-    bytes: int
-    objects: int
-    seconds: float
-    dirty: int
-    late: int
-    partial_rows: int
-    manifest: str
-    was_published: bool = False
-    loss: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> WindowReport:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPart:
-    """The work of one task: shards of the stream, parents first. `label` is what a person sees in the grid."""
-
-    number: int
-    label: str
-    shards: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ShardPart:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class WindowHead:
-    """What every task of a window shares, as JSON between them.
-
-    `is_published`: the window stands already, there are no parts, and publishing reports it. `loss`: it was accepted as
-    lost, there are no parts, and publishing says so in the manifest.
-    """
-
-    window: Window
-    run: str
-    claim: int
-    name: str
-    schema: Schema
-    parts: int
-    stream_id: str
-    is_published: bool = False
-    loss: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> WindowHead:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class WindowPlan:
-    """A window, divided. Without parts there is nothing to map; publish it with no reports."""
-
-    head: WindowHead
-    parts: tuple[ShardPart, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PartReport:
-    """What one task uploaded and counted, and where it ended in each shard."""
-
-    claim: int
-    part: int
-    objects: tuple[PendingObject, ...]
-    rows: int
-    bytes_read: int
-    dirty: int
-    late: int
-    partial_rows: int
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PartReport:
-        raise NotImplementedError
-
-
-def window_key(window: Window) -> str:
-    """What a window's objects are named after, whoever exports it: `20261121T040000Z-20261121T040500Z`."""
-    raise NotImplementedError
+MOST_ROUNDS = 5
+"""So often one run plans a window anew because another one was faster; each time it knows more, so once is the rule."""
 
 
 def check_due(export: Incremental, services: WindowServices, window: Window) -> None:
@@ -178,7 +72,15 @@ def check_due(export: Incremental, services: WindowServices, window: Window) -> 
 
     :raises NotDue: not yet.
     """
-    raise NotImplementedError
+    now, due_at = service_time(export, services), window.due(export.lag)
+    if now < due_at:
+        raise NotDue(
+            f"Window {window} of '{export.pipeline}' is due at {due_at:%Y-%m-%d %H:%M:%S} UTC; the service's clock "
+            f"says {now:%Y-%m-%d %H:%M:%S} UTC.",
+            start=window.start,
+            end=window.end,
+            due_at=due_at,
+        )
 
 
 def export_window(
@@ -199,7 +101,7 @@ def export_window(
     :raises WindowLost: the stream no longer keeps all of it; the ledger says so, too.
     :raises Superseded: somebody else exports this window and has taken over.
     """
-    raise NotImplementedError
+    return _export_window(export, services, window, attempt, progress or Quiet(), force, repin, None)
 
 
 def export_range(
@@ -213,11 +115,22 @@ def export_range(
     force: bool = False,
     repin: bool = False,
 ) -> Iterator[WindowReport]:
-    """Each window of the grid between two of its boundaries, in order, under its own key; every record is read once.
+    """Each window of the grid between two of its boundaries, in order, under its own key; every record is fetched once.
 
-    :raises SpecError: `begin` or `end` is no boundary of the grid.
+    :raises SpecError: `begin` or `end` is no boundary of the grid, or they hold no window.
     """
-    raise NotImplementedError
+    for name, moment in (("begin", begin), ("end", end)):
+        if export.grid.at(moment) is None:
+            before, after = export.grid.floor(moment), export.grid.ceil(moment)
+            raise SpecError(f"the range's {name}, {moment}, is in the middle of a window; write {before} or {after}")
+    windows = list(export.grid.between(begin, end))
+    if not windows:
+        raise SpecError(f"there is no window from {begin} to {end}")
+    ahead: Ahead = {}
+    return (
+        _export_window(export, services, window, attempt, progress or Quiet(), force, repin, ahead)
+        for window in windows
+    )
 
 
 def plan_window(
@@ -233,7 +146,28 @@ def plan_window(
 
     :param most_parts: the most tasks that may be mapped.
     """
-    raise NotImplementedError
+    from airflow_tablestore.pipeline.window_planning import claimed, divided_window, pinned, window_before
+    from airflow_tablestore.pipeline.window_standing import published_window, record, standing_manifest
+    from airflow_tablestore.wire.table import describe_table
+
+    target, run, ledger = export.target(window), window_key(window), ledger_of(export, services)
+    standing = standing_manifest(export, services, window, target)
+    description = services.client.send(describe_table(export.source.table))
+    published = published_window(services, target, standing, run)
+    entry = ledger.window(window.start)
+    if published and not force:
+        if entry is None or entry.state is not (WindowState.ACCEPTED if published[1].loss else WindowState.PUBLISHED):
+            record(export, services, *published)
+        return WindowPlan(WindowHead(window, run, published[0].schema, is_published=True), ())
+    check_due(export, services, window)
+    schema = pinned(export, services, ledger, description, repin)
+    before = window_before(export, ledger, window)
+    head = WindowHead(window, run, schema, predecessor=before.run if before else None)
+    if entry and entry.state is WindowState.ACCEPTED and entry.window == window:
+        plan = WindowPlan(replace(head, loss=entry.reason, stream_id=entry.stream_id), ())
+    else:
+        plan = divided_window(export, services, window, description, standing, head, before, most_parts)
+    return WindowPlan(claimed(export, services, target, standing, plan.head), plan.parts)
 
 
 def export_part(
@@ -245,8 +179,11 @@ def export_part(
     attempt: int,
     progress: Progress | None = None,
 ) -> PartReport:
-    """Upload the changes of one part; nothing is visible yet."""
-    raise NotImplementedError
+    """Upload the changes of one part; nothing is visible yet.
+
+    :raises WindowLost: the stream no longer keeps all of it; the ledger says so, too.
+    """
+    return _export_part(export, services, head, part, attempt, progress or Quiet(), None)
 
 
 def publish_window(
@@ -259,6 +196,179 @@ def publish_window(
 ) -> WindowReport:
     """Fix the window's end and make all objects visible at once.
 
-    :raises StartOver: another reader has fixed the end elsewhere (task "plan"); or as in publishing a full export.
+    :raises StartOver: another run has fixed the end elsewhere (task "plan"); or as in publishing a full export.
     """
-    raise NotImplementedError
+    from airflow_tablestore.pipeline.publish import Publication, publish_objects
+    from airflow_tablestore.pipeline.window_manifest import manifest_of
+    from airflow_tablestore.pipeline.window_standing import published_window, record, report_of, standing_manifest
+
+    target = export.target(head.window)
+    standing = standing_manifest(export, services, head.window, target)
+    published = published_window(services, target, standing, head.run)
+    if published and (head.is_published or published[0].claim > head.claim):
+        _drop(services, reports)
+        return report_of(export, services, target, *published, was_published=True)
+    if head.is_published:
+        raise StartOver(
+            f"{services.store.uri(target.prefix)} does not hold window {head.window} any more.", task="plan"
+        )
+    began = time.monotonic()
+    reports = _of_plan(head, reports)
+    manifest = manifest_of(export, target, head, reports, _fixed_bounds(export, services, head, reports))
+    publication = Publication(
+        prefix=target.prefix,
+        attempt=attempt,
+        manifest=manifest,
+        uploads=tuple(upload for report in reports for upload in report.objects),
+        write_mode=target.write_mode,
+        truncates_foreign=target.truncates_foreign,
+        errors=export.limits.errors,
+    )
+    manifest = publish_objects(services.store, publication)
+    window = manifest.window_of(head.run) or manifest.windows[0]
+    record(export, services, manifest, window)
+    seconds = max((report.seconds for report in reports), default=0.0) + time.monotonic() - began
+    return replace(report_of(export, services, target, manifest, window), seconds=seconds)
+
+
+def accept_loss(export: Incremental, services: WindowServices, window: Window, reason: str) -> WindowEntry:
+    """Let the pipeline go on without a window; its next run publishes it without rows, and with the reason.
+
+    :raises SpecError: the window is published.
+    """
+    ledger = ledger_of(export, services)
+    entry = ledger.window(window.start)
+    if entry is not None and entry.state is WindowState.PUBLISHED:
+        raise SpecError(f"window {window} of '{export.pipeline}' is published; there is no loss to accept")
+    accepted = WindowEntry(
+        window,
+        WindowState.ACCEPTED,
+        stream_id=entry.stream_id if entry else "",
+        reason=reason,
+        recorded_at=service_time(export, services),
+    )
+    ledger.record(accepted)
+    return accepted
+
+
+# ---- one window in one process
+
+
+def _export_window(
+    export: Incremental,
+    services: WindowServices,
+    window: Window,
+    attempt: int,
+    progress: Progress,
+    force: bool,
+    repin: bool,
+    ahead: Ahead | None,
+) -> WindowReport:
+    from airflow_tablestore.pipeline.window_standing import published_window, report_of, standing_manifest
+
+    began = time.monotonic()
+    for last in (*([False] * (MOST_ROUNDS - 1)), True):
+        plan = plan_window(export, services, window, most_parts=1, force=force, repin=repin)
+        reports: list[PartReport] = []
+        try:
+            for part in plan.parts:
+                reports.append(_export_part(export, services, plan.head, part, attempt, progress, ahead))
+            report = publish_window(export, services, plan.head, reports, attempt=attempt)
+            return replace(report, seconds=time.monotonic() - began)
+        except StartOver as error:
+            _drop(services, reports)
+            if error.task != "plan" or last:
+                raise
+        except Superseded:
+            _drop(services, reports)
+            target = export.target(window)
+            published = published_window(
+                services, target, standing_manifest(export, services, window, target), plan.head.run
+            )
+            if published is None:
+                raise
+            return report_of(export, services, target, *published, was_published=True)
+    raise StartOver(f"Window {window} could not be fixed.", task="plan")
+
+
+def _export_part(
+    export: Incremental,
+    services: WindowServices,
+    head: WindowHead,
+    part: ShardPart,
+    attempt: int,
+    progress: Progress,
+    ahead: Ahead | None,
+) -> PartReport:
+    from airflow_tablestore.pipeline.window_reading import Reading
+
+    reading = Reading(
+        export.pipeline,
+        export.source,
+        export.target(head.window),
+        export.limits,
+        services.client,
+        services.store,
+        head,
+        attempt,
+        progress,
+        ahead,
+    )
+    try:
+        return reading.part(part)
+    except PositionLost as error:
+        raise lost(export, services, head.window, head.stream_id, str(error)) from error
+
+
+def _drop(services: WindowServices, reports: Sequence[PartReport]) -> None:
+    """Abort what was uploaded in vain."""
+    for report in reports:
+        for upload in report.objects:
+            services.store.abort(upload.key, upload.upload_id)
+
+
+# ---- publishing
+
+
+def _of_plan(head: WindowHead, reports: Sequence[PartReport]) -> list[PartReport]:
+    """This plan's reports, in the order of its parts.
+
+    :raises StartOver: some are missing.
+    """
+    own = {report.part: report for report in reports if report.claim == head.claim}
+    missing = [str(number) for number in range(head.parts) if number not in own]
+    if missing:
+        raise StartOver(
+            f"Not exported since the latest plan: part {', '.join(missing[:10])} of {head.parts}.", task="export"
+        )
+    return [own[number] for number in range(head.parts)]
+
+
+def _fixed_bounds(
+    export: Incremental, services: WindowServices, head: WindowHead, reports: Sequence[PartReport]
+) -> tuple[Boundary, Boundary] | None:
+    """Both boundaries, of which the end is now on record; None for a loss.
+
+    :raises StartOver: another run has put the end elsewhere, or has put another boundary beside it.
+    """
+    from airflow_tablestore.consumer.stream import END
+    from airflow_tablestore.pipeline.boundaries import Boundary, micros_of
+
+    if head.loss is not None:
+        return None
+    ledger, end_micros = ledger_of(export, services), micros_of(head.window.end)
+    begin = ledger.boundary(head.stream_id, micros_of(head.window.start))
+    if head.is_fixed or head.beside is None:
+        end = ledger.boundary(head.stream_id, end_micros)
+    else:
+        ends = dict.fromkeys(head.ended, END) | {s: p for report in reports for s, p in report.ends.items()}
+        read = Boundary(head.stream_id, end_micros, ends)
+        try:
+            end = ledger.put_boundary(read, head.beside)
+        except NeighboursChanged as error:
+            raise StartOver("Another window was fixed beside this one meanwhile.", task="plan") from error
+        if end.positions != read.positions:
+            raise StartOver("Another run has fixed where this window ends.", task="plan")
+    if begin is None or end is None:
+        raise StartOver("The ledger does not know where the window lies any more.", task="plan")
+    return begin, end

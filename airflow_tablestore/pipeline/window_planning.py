@@ -1,0 +1,107 @@
+"""The plan of a window: its columns, its shards in parts, and a claim on its prefix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airflow_tablestore.consumer.shards import describe
+from airflow_tablestore.errors import PositionLost, SpecError
+from airflow_tablestore.pipeline.claim import take_claim
+from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
+from airflow_tablestore.pipeline.contract import Schema
+from airflow_tablestore.pipeline.fence import run_name
+from airflow_tablestore.pipeline.ledger import Ledger, WindowEntry, WindowState
+from airflow_tablestore.pipeline.manifest import Manifest
+from airflow_tablestore.pipeline.selection import ChangeMode
+from airflow_tablestore.pipeline.sources.stream import pin_changes
+from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.pipeline.window import Window
+from airflow_tablestore.pipeline.window_bounds import Lost, Scout, divided, shard_tasks
+from airflow_tablestore.pipeline.window_job import Incremental, WindowServices, ledger_of, lost, service_time
+from airflow_tablestore.pipeline.window_plan import WindowHead, WindowPlan
+from airflow_tablestore.pipeline.window_standing import told_boundaries
+from airflow_tablestore.wire.table import TableDescription
+
+
+def pinned(
+    export: Incremental, services: WindowServices, ledger: Ledger, description: TableDescription, repin: bool
+) -> Schema:
+    """The columns of this window, which later ones keep."""
+    if export.source.mode is ChangeMode.MULTI_VERSION:
+        return pin_changes(services.client, export.source, description).schema
+    earlier = ledger.schema()
+    schema = pin_changes(services.client, export.source, description, None if repin else earlier).schema
+    return schema if schema == earlier else ledger.pin_schema(schema, earlier=earlier)
+
+
+def window_before(export: Incremental, ledger: Ledger, window: Window) -> WindowEntry | None:
+    """The ledger's entry of the window that ends where this one starts, if that is published."""
+    entry = ledger.window(export.grid.before(window).start)
+    if entry is None or entry.state is not WindowState.PUBLISHED or entry.window.end != window.start:
+        return None
+    return entry
+
+
+def divided_window(
+    export: Incremental,
+    services: WindowServices,
+    window: Window,
+    description: TableDescription,
+    standing: Manifest | None,
+    head: WindowHead,
+    before: WindowEntry | None,
+    most_parts: int,
+) -> WindowPlan:
+    """The window's shards in parts, once it is known where it begins.
+
+    :param before: see `window_before`.
+    :raises WindowLost: the stream does not keep all of it.
+    """
+    if description.stream is None:
+        raise SpecError(
+            f"table {export.source.table} has no stream; switch it on: airflow-tablestore stream enable "
+            f"{export.source.table} --hours 24"
+        )
+    ledger = ledger_of(export, services)
+    shape = describe(services.client, description.stream.stream_id)
+    scout = Scout(
+        services.client,
+        export.source.table,
+        shape,
+        ledger,
+        service_time(export, services),
+        lambda: told_boundaries(export, services, window, standing),
+        export.limits.threads,
+    )
+    try:
+        bounds = scout.bounds(window, before.stream_id if before else None)
+        tasks = shard_tasks(services.client, shape, bounds)
+    except (Lost, PositionLost) as error:
+        raise lost(export, services, window, shape.id, str(error)) from error
+    parts = divided(tasks, min(most_parts, max(1, export.limits.workers)))
+    listed = {shard.id for shard in shape.shards}
+    head = replace(
+        head,
+        stream_id=shape.id,
+        parts=len(parts),
+        is_fixed=bounds.end is not None,
+        beside=bounds.beside,
+        ended=tuple(shard for shard in bounds.begin.ended if shard in listed),
+    )
+    return WindowPlan(head, parts)
+
+
+def claimed(
+    export: Incremental, services: WindowServices, target: ObjectTarget, standing: Manifest | None, head: WindowHead
+) -> WindowHead:
+    """The head with a claim on the prefix, and the name of the window's objects.
+
+    :raises SpecError: something stands there that this write_mode leaves alone, or objects with other columns.
+    """
+    store, place = services.store, services.store.uri(target.prefix)
+    refuse_conflict(store, target, export.pipeline)
+    if target.write_mode is WriteMode.APPEND and standing:
+        refuse_mixed_schemas(head.schema, standing, head.run, place)
+    at_least = standing.claim + 1 if standing else 1
+    claim = take_claim(store, target.prefix, export.pipeline, head.run, at_least)
+    return replace(head, claim=claim, name=run_name(store, target.prefix, export.pipeline, head.run, claim))
