@@ -50,6 +50,7 @@ class Ui:
         self.page.goto("/dags")
         self.page.get_by_role("link", name=dag_id, exact=True).click()
         expect(self.page).to_have_url(re.compile(f"/dags/{re.escape(dag_id)}"))
+        expect(self.page.get_by_test_id("dag-id")).to_have_count(0)  # the list has gone, with a button for each DAG
 
     def open_form(self, dag_id: str) -> Form:
         """The dialog behind the button "Trigger" of a DAG's page."""
@@ -86,15 +87,27 @@ class Form:
 
     def set_time(self, label: str, moment: datetime) -> None:
         """Fill a date field, to the minute. The time goes first: a date alone would at once mean the whole day."""
+        with self._picker(label) as (picker, shown):
+            picker.get_by_placeholder("HH:mm").fill(f"{moment:%H:%M}")
+            picker.get_by_placeholder("YYYY/MM/DD").fill(f"{moment:%Y/%m/%d}")
+        expect(shown).to_contain_text(f"{moment:%H:%M}")
+
+    def clear_time(self, label: str) -> None:
+        """Leave a date field empty that the form has filled in."""
+        with self._picker(label) as (picker, shown):
+            picker.get_by_placeholder("YYYY/MM/DD").fill("")
+        expect(shown).not_to_contain_text(":")
+
+    @contextmanager
+    def _picker(self, label: str) -> Iterator[tuple[Locator, Locator]]:
+        """The open picker of a date field, and what the field shows."""
         picker = self._page.locator("[data-scope=popover][data-part=content][data-state=open]")
         field = self._dialog.get_by_role("group").filter(has=self._page.get_by_text(label, exact=True)).last
         shown = field.get_by_test_id("datetime-input")
         shown.click()
-        picker.get_by_placeholder("HH:mm").fill(f"{moment:%H:%M}")
-        picker.get_by_placeholder("YYYY/MM/DD").fill(f"{moment:%Y/%m/%d}")
+        yield picker, shown
         self._dialog.get_by_role("heading", level=2).first.click()
         expect(picker).to_have_count(0)
-        expect(shown).to_contain_text(f"{moment:%H:%M}")
 
     def set_active_runs(self, most: int) -> None:
         self._dialog.get_by_role("spinbutton").fill(str(most))
