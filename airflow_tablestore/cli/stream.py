@@ -51,7 +51,7 @@ def enable(arguments: Namespace, session: Session) -> int:
     session.say(
         f"The stream of table {arguments.table} is on and keeps records for {hours_text(now.expiration_hours)}.{was}"
     )
-    session.say(f"Its id is {now.stream_id}.")
+    session.say(f"Stream id: {now.stream_id}")
     return OK
 
 
