@@ -22,6 +22,7 @@ from tests.system.services import COMMAND, emulator
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".bench"
 PAIRS = 3
+EMULATOR = "emulator"
 
 
 def main() -> int:
@@ -33,7 +34,8 @@ def main() -> int:
     table = Table(title=f"airflow-tablestore on {platform.machine()}, Python {platform.python_version()}")
     for heading in ("measured", "figure", "how"):
         table.add_column(heading)
-    for row in _measurements(options.rows, out):
+    measured = _emulator(options.rows, out) if options.only == EMULATOR else _measurements(options.rows, out)
+    for row in measured:
         table.add_row(*row)
     out.print(table)
     return 0
@@ -42,8 +44,23 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     sizes = [200_000, 1_000_000, 4_000_000]
-    parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="table sizes; pairs run on the smallest")
-    return parser.parse_args()
+    parser.add_argument("--rows", type=int, nargs="+", help="table sizes; pairs run on the smallest")
+    parser.add_argument("--only", choices=[EMULATOR], help="the emulator by itself, with a table of a million rows")
+    options = parser.parse_args()
+    options.rows = options.rows or (sizes[1:2] if options.only else sizes)
+    return options
+
+
+def _emulator(sizes: list[int], out: Console) -> Iterator[tuple[str, str, str]]:
+    out.print("The emulator alone ...")
+    yield from emulated.alone(FOLDER)
+    for rows in sorted(sizes):
+        data_dir = FOLDER / f"data-{rows}"
+        out.print(f"Making a table of {rows:,} rows ...")
+        big_table.make(data_dir, rows)
+        with emulator(data_dir, FOLDER / "emulator.log") as services:
+            yield from emulated.full(services, rows)
+        shutil.rmtree(data_dir)
 
 
 def _measurements(sizes: list[int], out: Console) -> Iterator[tuple[str, str, str]]:
