@@ -1,10 +1,11 @@
-"""Tablestore and OSS on 127.0.0.1: the real protocols, for tests and for trying things by hand.
+"""Tablestore, OSS and MaxCompute on 127.0.0.1: the real protocols, for tests and for trying things by hand.
 
     with Emulator() as cloud:
         os.environ.update(cloud.environment())
 
-The services are ASGI apps (`tablestore/app.py`, `oss/app.py`), each over its own store under the data directory;
-`server.py` serves them, this class puts them together and says how to reach them. Importing it loads no server.
+The services are ASGI apps (`tablestore/app.py`, `oss/app.py`, `maxcompute/app.py`), each over its own store under the
+data directory; `server.py` serves them, this class puts them together and says how to reach them. Importing it loads
+no server.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from airflow_tablestore.emulator.accounts import (
     DEMO_ACCESS_KEY_SECRET,
     DEMO_BUCKET,
     DEMO_INSTANCE,
+    DEMO_PROJECT,
     REGION,
     Accounts,
     demo_accounts,
@@ -36,13 +38,15 @@ from airflow_tablestore.emulator.traffic import Exchange, RequestLog
 from airflow_tablestore.errors import TablestoreError
 
 if TYPE_CHECKING:
+    from airflow_tablestore.emulator.maxcompute.app import MaxComputeApp
+    from airflow_tablestore.emulator.maxcompute.store import Store as MaxComputeStore
     from airflow_tablestore.emulator.oss.app import OssApp
     from airflow_tablestore.emulator.oss.store import Store as ObjectStore
     from airflow_tablestore.emulator.server import Server
     from airflow_tablestore.emulator.tablestore.app import TablestoreApp
     from airflow_tablestore.emulator.tablestore.service import Service
 
-__all__ = ["Emulator", "Fault", "LocalCloud", "OssAccess", "TablestoreAccess"]
+__all__ = ["Emulator", "Fault", "LocalCloud", "MaxComputeAccess", "OssAccess", "TablestoreAccess"]
 
 _STOPPED = "The emulator is not running: call start(), or use it in a with statement."
 
@@ -67,11 +71,21 @@ class OssAccess:
     access_key_secret: str = field(default=DEMO_ACCESS_KEY_SECRET, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class MaxComputeAccess:
+    """How to reach the MaxCompute service. Any project name is accepted, each with tables of its own."""
+
+    endpoint: str
+    project: str = DEMO_PROJECT
+    access_key_id: str = DEMO_ACCESS_KEY_ID
+    access_key_secret: str = field(default=DEMO_ACCESS_KEY_SECRET, repr=False)
+
+
 class Emulator:
-    """Both services in threads of this process.
+    """The services in threads of this process.
 
     :param data_dir: where everything is kept, made when absent; None keeps it only while this runs.
-    :param port: 0 takes free ports; else Tablestore listens there and OSS on the next.
+    :param port: 0 takes free ports; else Tablestore listens there, OSS on the next, MaxCompute on the one after.
     :param instances: of Tablestore, to be made beside the demo instance.
     :raises SpecError: (from `start`) a port is taken, the directory is used by another emulator, uvicorn is missing, or
         a name cannot be an instance's.
@@ -84,13 +98,15 @@ class Emulator:
         self.faults, self.traffic = Faults(), RequestLog()
         self._started_at: datetime | None = None
         self._servers: tuple[Server, ...] = ()
-        self._apps: tuple[TablestoreApp, OssApp] | None = None
+        self._apps: tuple[TablestoreApp, OssApp, MaxComputeApp] | None = None
         self._open = contextlib.ExitStack()
 
     def start(self) -> Emulator:
-        """Serves; returns once both services accept requests."""
+        """Serves; returns once all services accept requests."""
         from airflow_tablestore.emulator.admin import Admin
         from airflow_tablestore.emulator.gate import Gate
+        from airflow_tablestore.emulator.maxcompute import asked as maxcompute_asked
+        from airflow_tablestore.emulator.maxcompute.app import MaxComputeApp
         from airflow_tablestore.emulator.oss import asked as oss_asked
         from airflow_tablestore.emulator.oss.app import OssApp
         from airflow_tablestore.emulator.server import Server
@@ -112,9 +128,14 @@ class Emulator:
             objects = OssApp(folder and folder / "oss", self.accounts, self.clock)
             gate = Gate(objects, oss_asked.asked, needs_body=False, faults=self.faults, log=self.traffic, admin=admin)
             servers.append(opening.enter_context(Server(gate, port=port and port + 1, name="OSS")))
+            data = MaxComputeApp(folder and folder / "maxcompute", self.accounts, self.clock)
+            gate = Gate(
+                data, maxcompute_asked.asked, needs_body=False, faults=self.faults, log=self.traffic, admin=admin
+            )
+            servers.append(opening.enter_context(Server(gate, port=port and port + 2, name="MaxCompute")))
             if folder is not None:
                 opening.enter_context(announced(folder, [server.url for server in servers]))
-            self._servers, self._apps = tuple(servers), (tables, objects)
+            self._servers, self._apps = tuple(servers), (tables, objects, data)
             self._started_at = datetime.now(UTC)
             self._open = opening.pop_all()
         return self
@@ -142,9 +163,14 @@ class Emulator:
         """How to reach OSS."""
         return OssAccess(self._url(1))
 
+    @property
+    def maxcompute(self) -> MaxComputeAccess:
+        """How to reach MaxCompute."""
+        return MaxComputeAccess(f"{self._url(2)}/api")
+
     def environment(self) -> dict[str, str]:
-        """The variables that make `tablestore_default` and `oss_default` Airflow connections to this emulator."""
-        table, oss = self.tablestore, self.oss
+        """The variables that make `tablestore_default`, `oss_default` and `maxcompute_default` connections to this."""
+        table, oss, data = self.tablestore, self.oss, self.maxcompute
         return {
             "AIRFLOW_CONN_TABLESTORE_DEFAULT": json.dumps(
                 {
@@ -168,11 +194,23 @@ class Emulator:
                     },
                 }
             ),
+            "AIRFLOW_CONN_MAXCOMPUTE_DEFAULT": json.dumps(
+                {
+                    "conn_type": "maxcompute",
+                    "extra": {
+                        "project": data.project,
+                        "endpoint": data.endpoint,
+                        "access_key_id": data.access_key_id,
+                        "access_key_secret": data.access_key_secret,
+                    },
+                }
+            ),
         }
 
     def to_json(self) -> str:
-        """Everything a program needs to use this emulator, on one line: `tablestore`, `oss`, `env`."""
-        return json.dumps({"tablestore": asdict(self.tablestore), "oss": asdict(self.oss), "env": self.environment()})
+        """Everything a program needs to use this emulator, on one line: `tablestore`, `oss`, `maxcompute`, `env`."""
+        services: dict[str, Any] = {"tablestore": self.tablestore, "oss": self.oss, "maxcompute": self.maxcompute}
+        return json.dumps({**{name: asdict(one) for name, one in services.items()}, "env": self.environment()})
 
     # ---- for tests: the log, the clock of data, and starting anew; `faults` is an attribute
 
@@ -202,17 +240,18 @@ class Emulator:
 
         Data in a data directory is deleted too. The clock of data is the wall clock again.
         """
-        tables, objects = self._running()
+        tables, objects, data = self._running()
         self.faults.clear()
         self.clock.reset()
         tables.service.store.clear()
         objects.store.clear()
         objects.store.create_bucket(DEMO_BUCKET)
+        data.store.clear()
         self.traffic.clear()
 
     def status(self) -> dict[str, Any]:
         """What is served and what is stored, for people and programs; no secrets."""
-        tables, objects = self._running()
+        tables, objects, data = self._running()
         store = tables.service.store
         instances: dict[str, dict[str, int]] = {}
         for table in store.tables():
@@ -233,6 +272,11 @@ class Emulator:
                 "folder": str(objects.store.root),
                 "buckets": {name: {"objects": n, "bytes": size} for name, n, size in objects.store.sizes()},
             },
+            "maxcompute": {
+                "endpoint": self.maxcompute.endpoint,
+                "folder": str(data.store.root),
+                "rows": data.store.counts(),
+            },
             "faults": self.faults.list(),
             "requests": self.traffic.total,
         }
@@ -245,7 +289,11 @@ class Emulator:
         """The objects themselves, beside the network and its faults."""
         return self._running()[1].store
 
-    def _running(self) -> tuple[TablestoreApp, OssApp]:
+    def maxcompute_store(self) -> MaxComputeStore:
+        """MaxCompute's tables themselves, beside the network and its faults."""
+        return self._running()[2].store
+
+    def _running(self) -> tuple[TablestoreApp, OssApp, MaxComputeApp]:
         if self._apps is None:
             raise TablestoreError(_STOPPED)
         return self._apps

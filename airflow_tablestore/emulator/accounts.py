@@ -13,6 +13,7 @@ DEMO_ACCESS_KEY_ID = "demo-access-key-id"
 DEMO_ACCESS_KEY_SECRET = "demo-access-key-secret"  # noqa: S105 - public on purpose, like any emulator's key
 DEMO_INSTANCE = "demo"
 DEMO_BUCKET = "backup"
+DEMO_PROJECT = "demo"
 REGION = "cn-hangzhou"
 """The region that the emulator says it is in; signatures for any region are accepted."""
 

@@ -30,7 +30,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
     """Adds `emulator` with its own commands; each sets `handler`, a function from the arguments to the exit code."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "emulator", help="Tablestore and OSS on this machine, for trying and testing"
+        "emulator", help="Tablestore, OSS and MaxCompute on this machine, for trying and testing"
     )
     inner = parser.add_subparsers(dest="emulator_command", metavar="COMMAND", required=True)
     add_up_parser(inner)
@@ -43,7 +43,7 @@ def add_up_parser(commands: Commands) -> argparse.ArgumentParser:
     up: argparse.ArgumentParser = commands.add_parser(
         "up",
         help="serve until SIGTERM or Ctrl-C",
-        description="Serves Tablestore and OSS on 127.0.0.1 until SIGTERM or Ctrl-C, and says how to connect.",
+        description="Serves Tablestore, OSS and MaxCompute on 127.0.0.1 until SIGTERM or Ctrl-C; says how to connect.",
     )
     place = up.add_mutually_exclusive_group()
     place.add_argument(
@@ -54,7 +54,11 @@ def add_up_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     place.add_argument("--ephemeral", action="store_true", help="keep nothing after the stop")
     up.add_argument(
-        "--port", type=_port, default=0, metavar="N", help="Tablestore on N, OSS on N+1; 0 (default) takes free ports"
+        "--port",
+        type=_port,
+        default=0,
+        metavar="N",
+        help="Tablestore on N, OSS on N+1, MaxCompute on N+2; 0 (default) takes free ports",
     )
     up.add_argument(
         "--instance",
@@ -86,7 +90,7 @@ def up_handler(arguments: argparse.Namespace) -> int:
 
 
 def up(*, data_dir: Path | None, port: int, is_json: bool, out: TextIO, instances: Sequence[str] = ()) -> int:
-    """Starts both services, tells about them on `out`, and waits for SIGTERM or SIGINT."""
+    """Starts all services, tells about them on `out`, and waits for SIGTERM or SIGINT."""
     from airflow_tablestore.emulator import Emulator
 
     with _held(_STOP_SIGNALS), Emulator(data_dir, port, instances) as emulator:
@@ -98,7 +102,7 @@ def up(*, data_dir: Path | None, port: int, is_json: bool, out: TextIO, instance
 
 def greeting(emulator: Emulator) -> str:
     """Where the services are, where the data is kept, how to use and how to stop them."""
-    table, oss = emulator.tablestore, emulator.oss
+    table, oss, data = emulator.tablestore, emulator.oss, emulator.maxcompute
     others = [name for name in emulator.tablestore_service().instances.names() if name != table.instance]
     kept = f"{emulator.data_dir} (kept)" if emulator.data_dir else "nothing is kept after the stop"
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in emulator.environment().items())
@@ -106,6 +110,7 @@ def greeting(emulator: Emulator) -> str:
         "The emulator is up.\n\n"
         f"  Tablestore  {table.endpoint}   instance {', '.join([table.instance, *others])}\n"
         f"  OSS         {oss.endpoint}   bucket {oss.bucket}\n"
+        f"  MaxCompute  {data.endpoint}   project {data.project}\n"
         f"  Access key  {table.access_key_id} / {table.access_key_secret}\n"
         f"  Data        {kept}\n\n"
         "For Airflow and for airflow-tablestore, in another shell:\n\n"
@@ -117,8 +122,8 @@ def greeting(emulator: Emulator) -> str:
 
 def _port(text: str) -> int:
     port = int(text) if text.isascii() and text.isdigit() else -1
-    if not 0 <= port < 65535:  # OSS takes the next one
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65534")
+    if not 0 <= port < 65534:  # OSS and MaxCompute take the next ones
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65533")
     return port
 
 

@@ -47,8 +47,8 @@ def _add_faults(commands: Commands) -> None:
     add = _add(inner, "add", "add a rule", _add_fault, has_json=False)
     add.add_argument("kind", help="error, row_error, latency, reset, cut_body, wrong_md5, wrong_crc or lost_answer")
     for name, help_ in (
-        ("service", "tablestore or oss (default: both)"),
-        ("instance", "of this instance, or bucket; a pattern like 'test-*'"),
+        ("service", "tablestore, oss or maxcompute (default: all)"),
+        ("instance", "of this instance, bucket or project; a pattern like 'test-*'"),
         ("operation", "only this operation; a pattern like 'Get*'"),
         ("table", "only this table, or 'bucket/key'; a pattern"),
         ("code", "the error's code, like OTSServerBusy"),
@@ -182,11 +182,11 @@ def _save(arguments: argparse.Namespace) -> int:
     from airflow_tablestore.emulator.snapshot import save
 
     folder = _data_dir(arguments)
-    tablestore, oss = folder / "tablestore", folder / "oss"
+    tablestore, oss, maxcompute = folder / "tablestore", folder / "oss", folder / "maxcompute"
     if arguments.url or arguments.port is not None or (not arguments.data_dir and _in_environment()):
         told = _remote(arguments).get("status")
-        tablestore, oss = Path(told["tablestore"]["folder"]), Path(told["oss"]["folder"])
-    saved = save(tablestore, oss, arguments.file.absolute())
+        tablestore, oss, maxcompute = (Path(told[name]["folder"]) for name in ("tablestore", "oss", "maxcompute"))
+    saved = save(tablestore, oss, arguments.file.absolute(), maxcompute)
     _print(
         f"{_counted(saved.tables, 'table')} and {_counted(saved.objects, 'object')} saved in {arguments.file} "
         f"({_bytes(saved.size)}).\nLoad it with: airflow-tablestore emulator snapshot load {arguments.file}\n"
@@ -213,6 +213,11 @@ def _load(arguments: argparse.Namespace) -> int:
 def _status_text(told: Mapping[str, Any]) -> str:
     rows = told["tablestore"]["rows"]
     tables = [(f"{at}.{name}", _counted(n, "row")) for at, names in rows.items() for name, n in names.items()]
+    data = [
+        (f"{at}.{name}", _counted(n, "row"))
+        for at, names in told["maxcompute"]["rows"].items()
+        for name, n in names.items()
+    ]
     buckets = [
         (name, f"{_counted(held['objects'], 'object')}, {_bytes(held['bytes'])}")
         for name, held in told["oss"]["buckets"].items()
@@ -225,6 +230,8 @@ def _status_text(told: Mapping[str, Any]) -> str:
         *_columns(tables or [("no tables", "")]),
         f"  OSS         {told['oss']['endpoint']}",
         *_columns(buckets or [("no buckets", "")]),
+        f"  MaxCompute  {told['maxcompute']['endpoint']}",
+        *_columns(data or [("no tables", "")]),
         f"  Data        {kept}",
         f"  Clock       {_clock_text(told['clock'])}",
         f"  Requests    {told['requests']:,}",
@@ -239,7 +246,7 @@ def _requests_text(told: Mapping[str, Any]) -> str:
         return "No requests yet.\n"
     lines = [
         f"{r['at'][11:23]}  {r['status'] or '---'}  {r['millis']:>8.1f} ms  {r['operation']:<24} "
-        f"{r['instance'] + ' ' if r['service'] == 'tablestore' else ''}{r['table']}"
+        f"{r['instance'] + ' ' if r['service'] != 'oss' else ''}{r['table']}"
         + (f"  <- {r['fault']}" if r["fault"] else "")
         for r in told["requests"]
     ]
@@ -284,7 +291,8 @@ def _bytes(size: int) -> str:
 
 def _holds_something(told: Mapping[str, Any]) -> bool:
     objects = sum(held["objects"] for held in told["oss"]["buckets"].values())
-    return bool(told["tablestore"]["rows"]) or objects > 0 or len(told["oss"]["buckets"]) > 1
+    has_rows = bool(told["tablestore"]["rows"] or told["maxcompute"]["rows"])
+    return has_rows or objects > 0 or len(told["oss"]["buckets"]) > 1
 
 
 def _told(arguments: argparse.Namespace, told: Any, text: Any) -> int:

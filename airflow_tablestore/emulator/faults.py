@@ -16,11 +16,12 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from airflow_tablestore.emulator.maxcompute.errors import REFUSALS as MAXCOMPUTE_REFUSALS
 from airflow_tablestore.emulator.oss.errors import REFUSALS
 from airflow_tablestore.emulator.tablestore.errors import STATUS, TEXTS
 from airflow_tablestore.errors import Problem, SpecError
 
-TABLESTORE, OSS, ANY = "tablestore", "oss", "*"
+TABLESTORE, OSS, MAXCOMPUTE, ANY = "tablestore", "oss", "maxcompute", "*"
 
 
 class Kind(StrEnum):
@@ -59,7 +60,8 @@ _WITH_CODE = (Kind.ERROR, Kind.ROW_ERROR)
 class Asked:
     """What a request is about, as far as can be told before it is verified.
 
-    `tables` holds each table's name; for OSS one "bucket/key", and `instance` is the bucket.
+    `tables` holds each table's name; for OSS one "bucket/key", and `instance` is the bucket. For MaxCompute `instance`
+    is the project.
     """
 
     service: str
@@ -109,14 +111,14 @@ class Fault:
         if self.kind in _ONLY_TABLESTORE:
             return TABLESTORE
         if self.code and self.service == ANY:
-            return TABLESTORE if self.code.startswith("OTS") else OSS
+            return _service_of(self.code)
         return self.service
 
     def is_about(self, asked: Asked) -> bool:
         """Whether a request can be struck by this."""
         if self.kind == Kind.ROW_ERROR and asked.operation not in ROW_OPERATIONS:
             return False
-        if self.kind == Kind.WRONG_CRC and asked.service == TABLESTORE and asked.operation not in READING_OPERATIONS:
+        if self.kind == Kind.WRONG_CRC and not _has_checksum(asked):
             return False
         return (
             self.service in (ANY, asked.service)
@@ -135,7 +137,8 @@ class Fault:
         """The text of its error."""
         if self.message:
             return self.message
-        return REFUSALS[self.code][1] if self.code in REFUSALS else TEXTS.get(self.code, "An error on demand.")
+        known = MAXCOMPUTE_REFUSALS if self.service == MAXCOMPUTE else REFUSALS
+        return known[self.code][1] if self.code in known else TEXTS.get(self.code, "An error on demand.")
 
     def as_json(self) -> dict[str, Any]:
         """The fields that are not as they would be by themselves."""
@@ -265,11 +268,26 @@ class Faults:
         return None
 
 
+def _service_of(code: str) -> str:
+    """Whose code it is; one that several services have is OSS's."""
+    if code.startswith("OTS"):
+        return TABLESTORE
+    return MAXCOMPUTE if code in MAXCOMPUTE_REFUSALS and code not in REFUSALS else OSS
+
+
+def _has_checksum(asked: Asked) -> bool:
+    if asked.service == TABLESTORE:
+        return asked.operation in READING_OPERATIONS
+    return asked.service == OSS
+
+
 def _known_status(service: str, code: str) -> int | None:
-    if service != OSS and code in STATUS:
+    if service in (TABLESTORE, ANY) and code in STATUS:
         return STATUS[code]
-    if service != TABLESTORE and code in REFUSALS:
+    if service in (OSS, ANY) and code in REFUSALS:
         return REFUSALS[code][0]
+    if service in (MAXCOMPUTE, ANY) and code in MAXCOMPUTE_REFUSALS:
+        return MAXCOMPUTE_REFUSALS[code][0]
     return None
 
 
@@ -285,10 +303,13 @@ def _type_problems(fault: Fault) -> Sequence[Problem]:
 
 def _problems(fault: Fault) -> Sequence[Problem]:
     found = []
-    if fault.service not in (TABLESTORE, OSS, ANY):
-        found.append(Problem(f"there is no service {fault.service!r}", "tablestore, oss, or * for both", "service"))
-    if fault.kind in _ONLY_TABLESTORE and fault.service == OSS:
+    if fault.service not in (TABLESTORE, OSS, MAXCOMPUTE, ANY):
+        hint = "tablestore, oss, maxcompute, or * for all"
+        found.append(Problem(f"there is no service {fault.service!r}", hint, "service"))
+    if fault.kind in _ONLY_TABLESTORE and fault.service in (OSS, MAXCOMPUTE):
         found.append(Problem(f"{fault.kind} is a fault of tablestore only", path="service"))
+    if fault.kind == Kind.WRONG_CRC and fault.service == MAXCOMPUTE:
+        found.append(Problem("wrong_crc is a fault of tablestore and oss only", path="service"))
     if not 0 < fault.probability <= 1:
         found.append(Problem(f"{fault.probability} is no probability", "above 0, up to 1", "probability"))
     if fault.skip < 0:

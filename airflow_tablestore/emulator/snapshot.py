@@ -32,10 +32,10 @@ from airflow_tablestore.errors import SpecError
 
 FORMAT = 1
 HEAD_NAME = "snapshot.json"
-TABLES, OBJECTS = "tablestore/tables.sqlite", "oss/oss.sqlite"
+TABLES, OBJECTS, DATA = "tablestore/tables.sqlite", "oss/oss.sqlite", "maxcompute/maxcompute.sqlite"
 PIECES = "oss/pieces"
-SERVICES = ("tablestore", "oss")
-_MEMBER = re.compile(rf"(?:{re.escape(TABLES)}|{re.escape(OBJECTS)}|{PIECES}/[0-9a-f]{{32}})\Z")
+SERVICES = ("tablestore", "oss", "maxcompute")
+_MEMBER = re.compile(rf"(?:{re.escape(TABLES)}|{re.escape(OBJECTS)}|{re.escape(DATA)}|{PIECES}/[0-9a-f]{{32}})\Z")
 SCRATCH = ".snapshot-"
 _STALE_SECONDS = 24 * 3600.0
 _OWN_NAMES = {LOCK_NAME, ADDRESS_NAME}
@@ -51,9 +51,10 @@ class Saved:
     """Bytes of the snapshot's file."""
 
 
-def save(tablestore: Path, oss: Path, file: Path) -> Saved:
-    """Writes what the two folders hold; the file appears when it is whole, in place of an earlier one.
+def save(tablestore: Path, oss: Path, file: Path, maxcompute: Path | None = None) -> Saved:
+    """Writes what the folders hold; the file appears when it is whole, in place of an earlier one.
 
+    :param maxcompute: None is the one beside Tablestore's, which a directory of an earlier version does not have.
     :raises SpecError: the folders hold no emulator's data, or the file cannot be written.
     """
     if not (tablestore / "tables.sqlite").is_file() or not (oss / "oss.sqlite").is_file():
@@ -67,7 +68,8 @@ def save(tablestore: Path, oss: Path, file: Path) -> Saved:
         # beside the pieces, so that links can be made
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=oss) as made:
             copy = Path(made)
-            _copy(tablestore / "tables.sqlite", oss, copy)
+            data = (maxcompute or tablestore.parent / "maxcompute") / Path(DATA).name
+            _copy(tablestore / "tables.sqlite", oss, data, copy)
             with partial.open("wb") as out:
                 os.fchmod(out.fileno(), 0o600)
                 counted = _pack(copy, out)
@@ -112,19 +114,23 @@ def _sweep(oss: Path) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _copy(tables: Path, oss: Path, copy: Path) -> None:
-    """The databases and the long pieces, as of one moment."""
-    objects = oss / "oss.sqlite"
+def _copy(tables: Path, oss: Path, data: Path, copy: Path) -> None:
+    """The databases and the long pieces, as of one moment. `data` is copied if it is there."""
+    places = {TABLES: tables, OBJECTS: oss / "oss.sqlite", **({DATA: data} if data.is_file() else {})}
     (copy / PIECES).mkdir(parents=True)
-    (copy / TABLES).parent.mkdir()
-    with _opened(tables) as held_tables, _opened(objects) as held_objects:
-        with _writers_waiting(tables), _writers_waiting(objects):
-            for held in (held_tables, held_objects):
+    with contextlib.ExitStack() as opened:
+        held_at = {name: opened.enter_context(_opened(place)) for name, place in places.items()}
+        with contextlib.ExitStack() as waiting:
+            for place in places.values():
+                waiting.enter_context(_writers_waiting(place))
+            for held in held_at.values():
                 held.execute("BEGIN")
                 held.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the state is chosen by the first read
-            for name in _named_pieces(held_objects):
+            for name in _named_pieces(held_at[OBJECTS]):
                 _take(oss / "pieces" / name, copy / PIECES / name)
-        for held, target in ((held_tables, copy / TABLES), (held_objects, copy / OBJECTS)):
+        for name, held in held_at.items():
+            target = copy / name
+            target.parent.mkdir(exist_ok=True)
             with contextlib.closing(sqlite3.connect(target)) as writing:
                 held.backup(writing)
                 writing.execute("PRAGMA journal_mode = DELETE")
@@ -167,8 +173,9 @@ def _pack(copy: Path, out: object) -> tuple[int, int]:
     counted = _counted(copy)
     (copy / HEAD_NAME).write_text(json.dumps({"format": FORMAT, "tables": counted[0], "objects": counted[1]}) + "\n")
     with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:  # type: ignore[call-overload]
-        for name in (HEAD_NAME, TABLES, OBJECTS):
-            archive.add(copy / name, name)
+        for name in (HEAD_NAME, TABLES, OBJECTS, DATA):
+            if (copy / name).is_file():
+                archive.add(copy / name, name)
         for piece in sorted(os.listdir(copy / PIECES)):
             archive.add(copy / PIECES / piece, f"{PIECES}/{piece}")
     return counted
@@ -177,6 +184,9 @@ def _pack(copy: Path, out: object) -> tuple[int, int]:
 def _counted(folder: Path) -> tuple[int, int]:
     with _opened(folder / TABLES) as connection:
         (tables,) = connection.execute("SELECT count(*) FROM tables").fetchone()
+    if (folder / DATA).is_file():
+        with _opened(folder / DATA) as connection:
+            tables += connection.execute("SELECT count(*) FROM tables").fetchone()[0]
     with _opened(folder / OBJECTS) as connection:
         (objects,) = connection.execute("SELECT count(*) FROM objects").fetchone()
     return int(tables), int(objects)
@@ -201,7 +211,7 @@ def _unpack(file: Path, fresh: Path) -> tuple[int, int]:
         raise SpecError(f"The snapshot {file} cannot be read: {error}.") from error
     if not (fresh / TABLES).is_file() or not (fresh / OBJECTS).is_file():
         raise _no_snapshot(file)
-    for name in (TABLES, OBJECTS):
+    for name in (name for name in (TABLES, OBJECTS, DATA) if (fresh / name).is_file()):
         with _opened(fresh / name) as connection:
             if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise SpecError(f"The snapshot {file} is damaged: {name} does not pass SQLite's check.")

@@ -88,7 +88,9 @@ def finish_loading(data_dir: Path) -> None:
 def announced(data_dir: Path, urls: Sequence[str]) -> Iterator[None]:
     """Tells in the directory where its emulator can be reached, for as long as it runs."""
     note = data_dir / ADDRESS_NAME
-    note.write_text(json.dumps({"pid": os.getpid(), "tablestore": urls[0], "oss": urls[1]}) + "\n")
+    note.write_text(
+        json.dumps({"pid": os.getpid(), "tablestore": urls[0], "oss": urls[1], "maxcompute": urls[2]}) + "\n"
+    )
     try:
         yield
     finally:

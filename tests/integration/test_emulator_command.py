@@ -46,11 +46,13 @@ def test_the_first_line_tells_programs_everything():
     bucket_of(told).put_object("object", b"body")
     ended = stopped(process)
 
-    assert list(told) == ["tablestore", "oss", "env"]
+    assert list(told) == ["tablestore", "oss", "maxcompute", "env"]
     assert list(told["tablestore"]) == ["endpoint", "instance", "access_key_id", "access_key_secret"]
     assert list(told["oss"]) == ["endpoint", "bucket", "access_key_id", "access_key_secret"]
     assert json.loads(told["env"]["AIRFLOW_CONN_TABLESTORE_DEFAULT"])["host"] == told["tablestore"]["endpoint"]
+    assert list(told["maxcompute"]) == ["endpoint", "project", "access_key_id", "access_key_secret"]
     assert json.loads(told["env"]["AIRFLOW_CONN_OSS_DEFAULT"])["extra"]["endpoint"] == told["oss"]["endpoint"]
+    assert json.loads(told["env"]["AIRFLOW_CONN_MAXCOMPUTE_DEFAULT"])["extra"].items() == told["maxcompute"].items()
     assert ended == (0, "")
 
 

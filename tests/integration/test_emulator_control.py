@@ -218,7 +218,7 @@ def test_loading_over_data_needs_force(tmp_path, capsys):
 
     with Emulator(tmp_path / "b") as loaded:
         assert contents(loaded)[1]["of"] == b"a"
-    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["emulator.lock", "oss", "tablestore"]
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["emulator.lock", "maxcompute", "oss", "tablestore"]
 
 
 def test_nothing_is_loaded_under_a_running_emulator(kept, tmp_path, capsys):

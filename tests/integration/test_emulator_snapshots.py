@@ -186,7 +186,7 @@ def test_a_killed_load_leaves_the_old_data_or_the_new(tmp_path):
             found.append((cloud.rows(), cloud.keys()))
             assert cloud.bucket.get_object(cloud.keys()[0]).read() == b"l" * LONG
             emulator.reset()
-        assert sorted(entry.name for entry in folder.iterdir()) == ["emulator.lock", "oss", "tablestore"]
+        assert sorted(entry.name for entry in folder.iterdir()) == ["emulator.lock", "maxcompute", "oss", "tablestore"]
 
     old, new = ([1], ["000001"]), ([2], ["000002"])
     assert found == sorted(found), "once the new data is there, it stays"

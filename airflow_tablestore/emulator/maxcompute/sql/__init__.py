@@ -1,0 +1,1 @@
+"""SQL as far as pipelines and their checks need it: DDL, INSERT, and SELECT through DuckDB."""
