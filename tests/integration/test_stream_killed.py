@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,7 @@ from urllib3.exceptions import HTTPError
 
 from airflow_tablestore.client.client import Client, Endpoint
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET
+from airflow_tablestore.emulator.remote import Remote
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.proto import table_pb2 as pb
 from airflow_tablestore.wire.row import CellOp
@@ -75,7 +78,10 @@ class Process:
             [sys.executable, "-c", SERVE, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
-        url = self._process.stdout.readline().strip()
+        self._connect(self._process.stdout.readline().strip())
+
+    def _connect(self, url: str) -> None:
+        self.url = url
         self.sdk = OTSClient(url, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, "demo", socket_timeout=5)
         self.client = Client(Endpoint(url, "demo", DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET))
 
@@ -112,6 +118,19 @@ class Process:
         self._process.wait()
 
 
+class Command(Process):
+    """The same as users start it: `emulator up`."""
+
+    def __init__(self, folder: Path):
+        command = [sys.executable, "-m", "airflow_tablestore.emulator", "up", "--json", "--data-dir", str(folder)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self._connect(json.loads(self._process.stdout.readline())["tablestore"]["endpoint"])
+
+    def split(self) -> None:
+        Remote(self.url).post("stream/split", {"instance": "demo", "table": "t"})
+
+
 def write_until_it_dies(client: OTSClient, writer: int, answered: list[tuple[int, int]]) -> None:
     """Numbers each batch, and notes those that were answered."""
     for number in range(10_000):
@@ -141,8 +160,9 @@ def stored_keys(sdk: OTSClient) -> set[tuple[str, int]]:
 
 
 @pytest.mark.slow
-def test_a_write_whose_answer_arrived_has_its_record_after_a_kill(tmp_path):
-    process = Process(tmp_path)
+@pytest.mark.parametrize("start", [Process, Command])
+def test_a_write_whose_answer_arrived_has_its_record_after_a_kill(tmp_path, start):
+    process = start(tmp_path)
     process.make_table()
     answered: list[tuple[int, int]] = []
     writers = [threading.Thread(target=write_until_it_dies, args=(process.sdk, writer, answered)) for writer in (0, 1)]
@@ -157,7 +177,7 @@ def test_a_write_whose_answer_arrived_has_its_record_after_a_kill(tmp_path):
     process.kill()
     for writer in writers:
         writer.join()
-    restarted = Process(tmp_path)
+    restarted = start(tmp_path)
 
     try:
         shards = restarted.records()
@@ -172,6 +192,80 @@ def test_a_write_whose_answer_arrived_has_its_record_after_a_kill(tmp_path):
     assert set(keys) == stored
     assert len(shards) == 3
     assert len(after) == 1
+
+
+def change_until_it_dies(client: OTSClient, writer: int, answered: list[int]) -> None:
+    """Puts, updates and deletes the same few rows in batches."""
+    for number in range(10_000):
+        at = [[("pk", f"{writer}"), ("row", (number + n) % 7)] for n in range(4)]
+        request = BatchWriteRowRequest()
+        items = [
+            PutRowItem(Row(at[0], [("put", number), ("kept", "x" * 100)]), IGNORE),
+            UpdateRowItem(Row(at[1], {"PUT": [("changed", number)], "DELETE_ALL": ["kept"]}), IGNORE),
+            UpdateRowItem(Row(at[2], {"INCREMENT": [("sum", 1)]}), IGNORE),
+            DeleteRowItem(Row(at[3]), IGNORE),
+        ]
+        request.add(TableInBatchWriteRowItem("t", items))
+        try:
+            if not client.batch_write_row(request).is_all_succeed():
+                return
+        except (HTTPError, OTSError):
+            return
+        answered.append(number)
+
+
+def replayed(records: Iterable[StreamRecord]) -> dict[tuple[object, ...], dict[str, object]]:
+    """What a reader of the stream knows of the table."""
+    rows: dict[tuple[object, ...], dict[str, object]] = {}
+    for record in records:
+        row = record.decoded()
+        key = tuple(value for _, value in row.key)
+        if record.action == Action.DELETE:
+            rows.pop(key, None)
+            continue
+        cells = {} if record.action == Action.PUT else rows.get(key, {})
+        for cell in row.cells:
+            if cell.op == CellOp.PUT:
+                cells[cell.name] = cell.value
+            else:
+                cells.pop(cell.name, None)
+        rows[key] = cells
+    return rows
+
+
+def stored(sdk: OTSClient) -> dict[tuple[object, ...], dict[str, object]]:
+    start, end = ([("pk", bound), ("row", bound)] for bound in (INF_MIN, INF_MAX))
+    rows = sdk.get_range("t", "FORWARD", start, end, max_version=1)[2]
+    return {
+        tuple(value for _, value in row.primary_key): {name: value for name, value, _ in row.attribute_columns}
+        for row in rows
+    }
+
+
+@pytest.mark.slow
+def test_rows_and_records_agree_however_often_emulator_up_is_killed(tmp_path):
+    process = Command(tmp_path)
+    process.make_table()
+    counts = []
+    for _ in range(3):
+        answered: list[int] = []
+        writers = [threading.Thread(target=change_until_it_dies, args=(process.sdk, n, answered)) for n in (0, 1)]
+        for writer in writers:
+            writer.start()
+        while len(answered) < 30:
+            time.sleep(0.01)
+        process.kill()
+        for writer in writers:
+            writer.join()
+        process = Command(tmp_path)
+
+        records = [record for shard in process.records() for record in shard]
+        counts.append(len(records))
+
+        assert replayed(records) == stored(process.sdk)
+        assert len(records) % 4 == 0, "a part of a batch was kept"
+        assert len(records) >= 4 * len(answered) + sum(counts[-2:-1])
+    process.kill()
 
 
 @pytest.mark.slow
