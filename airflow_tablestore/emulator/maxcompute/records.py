@@ -193,7 +193,7 @@ def decoded(body: bytes, kinds: Sequence[DataType]) -> Iterator[list[list[Any]]]
             source.summed.append(_INT.pack(number))
             row[number - 1] = read(source)
             continue
-        if tag >> 3 == END_RECORD:
+        if tag == END_RECORD << 3:
             found = crc32.iscsi(b"".join(source.summed))
             if source.varint() & 0xFFFFFFFF != found:
                 raise Refusal("CorruptedDataStream", f"The checksum of row {total + 1} is wrong.")
@@ -209,7 +209,7 @@ def decoded(body: bytes, kinds: Sequence[DataType]) -> Iterator[list[list[Any]]]
                 yield columns
                 columns, waiting = [[] for _ in kinds], 0
             continue
-        if tag >> 3 != META_COUNT:
+        if tag != META_COUNT << 3:
             raise _malformed(f"field {tag >> 3} of wire type {tag & 7} is none of the schema's")
         if source.summed:
             raise _malformed("it ends in the middle of a row")
@@ -223,7 +223,7 @@ def decoded(body: bytes, kinds: Sequence[DataType]) -> Iterator[list[list[Any]]]
 def _check_end(source: _Bytes, total: int, checksum: int) -> None:
     if source.zigzag() != total:
         raise Refusal("IncompleteBody", f"The record stream holds {total} rows, which is not what its end says.")
-    if source.varint() >> 3 != META_CHECKSUM:
+    if source.varint() != META_CHECKSUM << 3:
         raise _malformed("its count is followed by no checksum")
     if source.varint() & 0xFFFFFFFF != checksum:
         raise Refusal("CorruptedDataStream", "The checksum of the record stream is wrong.")
