@@ -57,6 +57,18 @@ RUN_DATE = Argument(
     },
 )
 
+WINDOW_START = Argument(
+    ("--window-start",),
+    {
+        "metavar": "TIME",
+        "help": "incremental: where the first window begins; in ISO form, without a zone in the spec's timezone",
+    },
+)
+WINDOW_END = Argument(
+    ("--window-end",),
+    {"metavar": "TIME", "help": "incremental: where the last window ends (default: the end of the first)"},
+)
+
 TABLE = Argument(("table",), {"metavar": "TABLE", "help": "a table's name"})
 CONNECTION = Argument(
     ("--connection",),
@@ -129,6 +141,55 @@ STREAM = Group(
     ),
 )
 
+REASON = {"metavar": "TEXT", "required": True, "help": "why it is right to go on without these records"}
+
+LEDGER = Group(
+    "ledger",
+    "see what became of a pipeline's windows, accept a loss",
+    (
+        Command(
+            "show",
+            "list windows: published, missing, lost",
+            "Lists the windows of an incremental pipeline with what became of each; with --json one by one, else those "
+            "of one fate in a line. missing: can still be exported. expired: was not exported, and the stream has "
+            "forgotten it. lost: a run has found that out. accepted: a person has said that the pipeline may go on.",
+            (
+                SPEC,
+                Argument(
+                    ("--from",),
+                    {"dest": "begin", "metavar": "TIME", "help": "where the first begins (default: the spec's start)"},
+                ),
+                Argument(
+                    ("--to",),
+                    {"dest": "end", "metavar": "TIME", "help": "where the last ends (default: the newest that is due)"},
+                ),
+                JSON,
+            ),
+            "airflow_tablestore.cli.ledger:show",
+        ),
+        Command(
+            "accept-loss",
+            "let a pipeline go on behind lost windows",
+            "Writes into the ledger that the lost windows of a time are accepted: their runs then publish no rows, say "
+            "so in the manifest, and succeed. Windows that are published stay as they are. Exits with 2, and changes "
+            "nothing, when one of them can still be exported.",
+            (
+                SPEC,
+                Argument(
+                    ("--from",),
+                    {"dest": "begin", "metavar": "TIME", "required": True, "help": "where the first begins"},
+                ),
+                Argument(
+                    ("--to",), {"dest": "end", "metavar": "TIME", "required": True, "help": "where the last ends"}
+                ),
+                Argument(("--reason",), REASON),
+                JSON,
+            ),
+            "airflow_tablestore.cli.ledger:accept_loss",
+        ),
+    ),
+)
+
 COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "lint",
@@ -157,8 +218,9 @@ COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "plan",
         "show what a run would do; writes nothing",
-        "Reads the table's description and split points; shows the tasks, columns and places of a run. Writes nothing.",
-        (SPEC, RUN_DATE, JSON),
+        "Reads the table's description and split points; shows the tasks, columns and places of a run. Of an "
+        "incremental pipeline shows which windows are due and which of them are not exported. Writes nothing.",
+        (SPEC, RUN_DATE, WINDOW_START, WINDOW_END, JSON),
         "airflow_tablestore.cli.plan:plan",
     ),
     Command(
@@ -166,15 +228,19 @@ COMMANDS: tuple[Command | Group, ...] = (
         "show the columns that a pipeline has pinned",
         "Shows the columns and types that the first run has pinned and later ones keep.",
         (SPEC, RUN_DATE, _flag("--repin", "show what learning them anew would change"), JSON),
-        "airflow_tablestore.cli.plan:schema_of",
+        "airflow_tablestore.cli.schema_of:schema_of",
     ),
     Command(
         "run",
         "run a pipeline here, without Airflow",
-        "Runs a pipeline in this process and prints its report. Connections come from AIRFLOW_CONN_*. "
-        "Exits with 1 when the run fails, with 2 when the spec or a connection must be changed.",
+        "Runs a pipeline in this process and prints its report. An incremental one exports each window from "
+        "--window-start to --window-end by itself; with --json one line for each. Connections come from "
+        "AIRFLOW_CONN_*. Exits with 1 when the run fails, with 2 when the spec or a connection must be changed.",
         (
             SPEC,
+            WINDOW_START,
+            WINDOW_END,
+            _flag("--force", "incremental: also export windows again that are published already"),
             RUN_DATE,
             Argument(
                 ("--run-id",),
@@ -199,4 +265,5 @@ COMMANDS: tuple[Command | Group, ...] = (
         "airflow_tablestore.cli.doctor:doctor",
     ),
     STREAM,
+    LEDGER,
 )

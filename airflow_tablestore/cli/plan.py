@@ -1,4 +1,4 @@
-"""`plan` and `schema-of`: what a run would do, read from the services. Nothing is written."""
+"""`plan`: what a run would do, read from the services. Nothing is written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_tablestore.cli.services import OpenExport, full_export_spec, opened
+from airflow_tablestore.cli.services import OpenExport, export_spec, opened
 from airflow_tablestore.cli.session import OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
+from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.consumer.table import KeyRange, Sender, cut_by_size
 from airflow_tablestore.errors import Rejected
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Picked, Schema
@@ -18,6 +19,7 @@ from airflow_tablestore.pipeline.division import UNSUPPORTED, divide
 from airflow_tablestore.pipeline.full_export import pinned_schema
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
 from airflow_tablestore.pipeline.plan import Split
+from airflow_tablestore.spec import IncrementalSpec
 from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.row import Row
 from airflow_tablestore.wire.table import (
@@ -57,7 +59,12 @@ class Preview:
 
 def plan(arguments: Namespace, session: Session) -> int:
     """Print what a run at this moment would do."""
-    spec = full_export_spec(arguments.spec)
+    spec = export_spec(arguments.spec)
+    if isinstance(spec, IncrementalSpec):
+        from airflow_tablestore.cli.windows import plan_windows
+
+        return plan_windows(arguments, spec, session)
+    refuse_options(arguments, spec.kind, "--window-start", "--window-end")
     moment = moment_of(arguments, session, spec.timezone)
     with opened(spec, moment, session, session.tell) as ready:
         preview = _preview(ready)
@@ -213,49 +220,3 @@ def _as_json(ready: OpenExport, preview: Preview, moment: datetime) -> dict[str,
         ],
         "warnings": list(preview.warnings),
     }
-
-
-def schema_of(arguments: Namespace, session: Session) -> int:
-    """Print the columns that the next run will have, or with `--repin` what learning them anew would change."""
-    spec = full_export_spec(arguments.spec)
-    with opened(spec, moment_of(arguments, session, spec.timezone), session, session.tell) as ready:
-        pinned = pinned_schema(ready.export, ready.services)
-        anew = pinned_schema(ready.export, ready.services, repin=True) if arguments.repin else None
-        is_pinned = read_manifest(ready.services.store, ready.export.target.prefix) is not None
-    shown = anew or pinned
-    if arguments.json:
-        told = {"pinned": is_pinned, "schema": pinned.schema.to_json()}
-        told |= {"repinned": anew.schema.to_json()} if anew else {}
-        session.say(json.dumps(told, indent=2, ensure_ascii=False))
-        return OK
-    before = {column.name: column.type.value for column in pinned.schema.columns}
-    rows = [
-        (
-            column.name,
-            column.type.value,
-            "key" if column.is_key else "declared" if column.is_declared else "",
-            _change(before, column.name, column.type.value) if anew else "",
-        )
-        for column in shown.schema.columns
-    ]
-    gone = [name for name in before if name not in {column.name for column in shown.schema.columns}]
-    rows += [(name, before[name], "", "no longer seen") for name in gone]
-    rows += [(OTHER_COLUMN, "json", "unknown columns", "")] if shown.schema.keeps_others else []
-    for line in lines(rows):
-        session.say(line)
-    for warning in shown.warnings:
-        session.tell(f"warning: {warning}")
-    if anew:
-        session.tell(
-            f"Nothing was changed. To pin these: airflow-tablestore run {arguments.spec} --repin, "
-            "or trigger the DAG with 'Learn the columns anew'."
-        )
-    elif not is_pinned:
-        session.tell("Nothing is published yet; the first run pins these.")
-    return OK
-
-
-def _change(before: dict[str, str], name: str, type_name: str) -> str:
-    if name not in before:
-        return "new"
-    return "" if before[name] == type_name else f"was {before[name]}"

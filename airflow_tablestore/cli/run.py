@@ -6,20 +6,21 @@ import json
 import logging
 import signal
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from functools import partial
 from types import FrameType
 
-from airflow_tablestore.cli.services import full_export_spec, opened
+from airflow_tablestore.cli.services import export_spec, opened
 from airflow_tablestore.cli.session import INTERRUPTED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
+from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline import full_export
 from airflow_tablestore.pipeline.contract import Report
 from airflow_tablestore.pipeline.progress import progress_for
 from airflow_tablestore.pipeline.run import run_key
-from airflow_tablestore.spec import FullExportSpec
+from airflow_tablestore.spec import FullExportSpec, IncrementalSpec
 
 log = logging.getLogger("airflow_tablestore")
 
@@ -28,30 +29,43 @@ def run(arguments: Namespace, session: Session) -> int:
     """Run the pipeline and print its report; progress goes to stderr."""
     if arguments.run_id is not None and not arguments.run_id.strip():
         raise SpecError([Problem("--run-id: must not be empty", "leave it out, or write the id of a run in Airflow")])
-    spec = full_export_spec(arguments.spec)
-    moment = moment_of(arguments, session, spec.timezone)
-    key = run_key(moment, arguments.run_id or f"manual__{moment.isoformat()}")
+    spec = export_spec(arguments.spec)
+    if isinstance(spec, IncrementalSpec):
+        return _stoppable(session, partial(_windows, arguments, spec, session))
+    refuse_options(arguments, spec.kind, "--window-start", "--window-end", "--force")
+    return _stoppable(session, partial(_full_export, arguments, spec, session))
+
+
+def _stoppable(session: Session, work: Callable[[], int]) -> int:
     try:
-        report = _run(spec, moment, key, session, is_repin=arguments.repin)
+        with _logging(session), _interrupted_by_sigterm():
+            return work()
     except KeyboardInterrupt:
         session.tell("Interrupted. What was uploaded is not published; the next run clears it.")
         return INTERRUPTED
+
+
+def _windows(arguments: Namespace, spec: IncrementalSpec, session: Session) -> int:
+    from airflow_tablestore.cli.windows import run_windows
+
+    with progress_for(spec.pipeline, log) as progress:
+        return run_windows(arguments, spec, session, progress)
+
+
+def _full_export(arguments: Namespace, spec: FullExportSpec, session: Session) -> int:
+    moment = moment_of(arguments, session, spec.timezone)
+    key = run_key(moment, arguments.run_id or f"manual__{moment.isoformat()}")
+    with (
+        progress_for(spec.pipeline, log) as progress,
+        opened(spec, moment, session, progress.retried) as ready,
+    ):
+        report = full_export.run(ready.export, ready.services, run=key, progress=progress, repin=arguments.repin)
     if arguments.json:
         session.say(json.dumps(report.to_json(), ensure_ascii=False))
     else:
         for line in lines(_rows(report)):
             session.say(line)
     return OK
-
-
-def _run(spec: FullExportSpec, moment: datetime, key: str, session: Session, *, is_repin: bool) -> Report:
-    with (
-        _logging(session),
-        _interrupted_by_sigterm(),
-        progress_for(spec.pipeline, log) as progress,
-        opened(spec, moment, session, progress.retried) as ready,
-    ):
-        return full_export.run(ready.export, ready.services, run=key, progress=progress, repin=is_repin)
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from airflow_tablestore.cli.session import Session
-from airflow_tablestore.client import Client, OnRetry
-from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.client import Client, OnRetry, RetryPolicy
+from airflow_tablestore.client.endpoint import Endpoint
+from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.full_export import FullExport, Services
-from airflow_tablestore.pipeline.sinks.oss import ObjectStore
-from airflow_tablestore.spec import FullExportSpec, PipelineSpec, load
-from airflow_tablestore.spec.build import full_export
+from airflow_tablestore.pipeline.incremental import Incremental, WindowServices
+from airflow_tablestore.pipeline.ledger import Ledger
+from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
+from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, PipelineSpec, load
+from airflow_tablestore.spec.build import full_export, incremental
+from airflow_tablestore.wire.table import describe_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +30,65 @@ class OpenExport:
     services: Services
 
 
-def full_export_spec(path: str) -> FullExportSpec:
-    """The full export that a spec file describes.
+@dataclass(frozen=True, slots=True)
+class OpenLedger:
+    """An incremental export without its sink: all that its ledger needs. The two clients may be one."""
+
+    spec: IncrementalSpec
+    export: Incremental
+    client: Client
+    ledger_client: Client
+
+    @property
+    def ledger(self) -> Ledger:
+        """What is known about the pipeline's windows."""
+        export = self.export
+        return Ledger(self.ledger_client, export.status_table, export.instance, export.source.table, export.pipeline)
+
+    def now(self) -> datetime:
+        """By the service's clock, which tells it with every answer."""
+        self.client.send(describe_table(self.export.source.table))
+        now = self.client.service_time()
+        if now is None:
+            raise ProtocolError("the service did not tell its time")
+        return now
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWindows:
+    """An incremental export that is ready to go."""
+
+    known: OpenLedger
+    store: ObjectStore
+
+    @property
+    def export(self) -> Incremental:
+        return self.known.export
+
+    @property
+    def services(self) -> WindowServices:
+        return WindowServices(self.known.client, self.known.ledger_client, self.store)
+
+
+def export_spec(path: str) -> FullExportSpec | IncrementalSpec:
+    """The export that a spec file describes.
 
     :raises SpecError: it has problems, or is of a kind that this command cannot carry out.
     """
     spec: PipelineSpec = load(path)
-    if not isinstance(spec, FullExportSpec):
+    if not isinstance(spec, FullExportSpec | IncrementalSpec):
         raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' cannot be run from here", file=path)])
+    return spec
+
+
+def incremental_spec(path: str) -> IncrementalSpec:
+    """The incremental export that a spec file describes.
+
+    :raises SpecError: it has problems, or is of another kind.
+    """
+    spec: PipelineSpec = load(path)
+    if not isinstance(spec, IncrementalSpec):
+        raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' has no windows", "name an incremental", file=path)])
     return spec
 
 
@@ -45,17 +100,71 @@ def opened(
 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of both.
     """
-    problems: list[Problem] = []
-    source = sink = None
-    try:
-        source = tablestore_endpoint(session.connection(spec.source.connection))
-    except SpecError as error:
-        problems += error.problems
-    try:
-        sink = oss_endpoint(session.connection(spec.sink.connection), spec.sink.bucket)
-    except SpecError as error:
-        problems += error.problems
-    if source is None or sink is None:
-        raise SpecError(problems)
-    with Client(source, on_retry=on_retry) as client, closing(ObjectStore(sink, spec.sink.bucket)) as store:
+    ends = _endpoints(session, [spec.source.connection], (spec.sink.connection, spec.sink.bucket))
+    with ExitStack() as stack:
+        client = stack.enter_context(Client(ends.instances[0], on_retry=on_retry))
+        store = stack.enter_context(closing(ObjectStore(ends.buckets[0], spec.sink.bucket)))
         yield OpenExport(spec, full_export(spec, run_date=moment), Services(client, store))
+
+
+@contextmanager
+def opened_windows(spec: IncrementalSpec, session: Session, on_retry: OnRetry | None = None) -> Iterator[OpenWindows]:
+    """The spec's export with its services, which are closed at the end.
+
+    :raises SpecError: a connection is missing or cannot be right; holds the problems of all.
+    """
+    ends = _endpoints(session, _instances(spec), (spec.sink.connection, spec.sink.bucket))
+    with _ledger(spec, ends.instances, on_retry) as known, closing(ObjectStore(ends.buckets[0], spec.sink.bucket)) as s:
+        yield OpenWindows(known, s)
+
+
+@contextmanager
+def opened_ledger(spec: IncrementalSpec, session: Session, on_retry: OnRetry | None = None) -> Iterator[OpenLedger]:
+    """The spec's export with its instances alone; the sink's connection is not needed.
+
+    :raises SpecError: a connection is missing or cannot be right; holds the problems of all.
+    """
+    with _ledger(spec, _endpoints(session, _instances(spec)).instances, on_retry) as known:
+        yield known
+
+
+def _instances(spec: IncrementalSpec) -> list[str]:
+    """The connections of the source and of the ledger, which may be one."""
+    named = spec.connections()
+    return list(dict.fromkeys((named["source"], named["status_table"])))
+
+
+@contextmanager
+def _ledger(spec: IncrementalSpec, instances: list[Endpoint], on_retry: OnRetry | None) -> Iterator[OpenLedger]:
+    most = spec.source.max_retries
+    retry = RetryPolicy() if most is None else RetryPolicy(attempts=most + 1)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(at, retry=retry, on_retry=on_retry)) for at in instances]
+        yield OpenLedger(spec, incremental(spec, instance=instances[0].instance), clients[0], clients[-1])
+
+
+@dataclass(slots=True)
+class _Endpoints:
+    instances: list[Endpoint] = field(default_factory=list)
+    buckets: list[OssEndpoint] = field(default_factory=list)
+
+
+def _endpoints(session: Session, tablestore: list[str], *oss: tuple[str, str]) -> _Endpoints:
+    """Where these connections lead.
+
+    :raises SpecError: with the problems of all of them.
+    """
+    found, problems = _Endpoints(), list[Problem]()
+    for name in tablestore:
+        try:
+            found.instances.append(tablestore_endpoint(session.connection(name)))
+        except SpecError as error:
+            problems += error.problems
+    for name, bucket in oss:
+        try:
+            found.buckets.append(oss_endpoint(session.connection(name), bucket))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return found
