@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from airflow_tablestore import __version__
 from airflow_tablestore.emulator.accounts import (
     DEMO_ACCESS_KEY_ID,
     DEMO_ACCESS_KEY_SECRET,
@@ -251,32 +252,18 @@ class Emulator:
 
     def status(self) -> dict[str, Any]:
         """What is served and what is stored, for people and programs; no secrets."""
+        from airflow_tablestore.emulator import status
+
         tables, objects, data = self._running()
-        store = tables.service.store
-        instances: dict[str, dict[str, int]] = {}
-        for table in store.tables():
-            instances.setdefault(table.instance, {})[table.name] = store.count(table)
         return {
+            "version": __version__,
             "pid": os.getpid(),
             "started": self._started_at and self._started_at.isoformat(timespec="seconds"),
             "data_dir": self.data_dir and str(self.data_dir),
             "clock": {"now": self.now().isoformat(), "ahead_seconds": self.clock.ahead_seconds},
-            "tablestore": {
-                "endpoint": self.tablestore.endpoint,
-                "folder": str(store.folder),
-                "instances": tables.service.instances.names(),
-                "rows": instances,
-            },
-            "oss": {
-                "endpoint": self.oss.endpoint,
-                "folder": str(objects.store.root),
-                "buckets": {name: {"objects": n, "bytes": size} for name, n, size in objects.store.sizes()},
-            },
-            "maxcompute": {
-                "endpoint": self.maxcompute.endpoint,
-                "folder": str(data.store.root),
-                "rows": data.store.counts(),
-            },
+            "tablestore": {"endpoint": self.tablestore.endpoint, **status.of_tablestore(tables.service)},
+            "oss": {"endpoint": self.oss.endpoint, **status.of_oss(objects.store)},
+            "maxcompute": {"endpoint": self.maxcompute.endpoint, **status.of_maxcompute(data.store)},
             "faults": self.faults.list(),
             "requests": self.traffic.total,
         }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Commands = Any
 """What `ArgumentParser.add_subparsers` returns; argparse keeps its class private."""
 
+_SERVICES = ("tablestore", "oss", "maxcompute")
 CONNECTION_VARIABLE = "AIRFLOW_CONN_TABLESTORE_DEFAULT"
 
 
@@ -211,15 +212,19 @@ def _load(arguments: argparse.Namespace) -> int:
 
 
 def _status_text(told: Mapping[str, Any]) -> str:
-    rows = told["tablestore"]["rows"]
-    tables = [(f"{at}.{name}", _counted(n, "row")) for at, names in rows.items() for name, n in names.items()]
+    rows, streams = told["tablestore"]["rows"], told["tablestore"]["streams"]
+    tables = [
+        (f"{at}.{name}", _counted(n, "row") + _stream_text(streams.get(at, {}).get(name)))
+        for at, names in rows.items()
+        for name, n in names.items()
+    ]
     data = [
         (f"{at}.{name}", _counted(n, "row"))
         for at, names in told["maxcompute"]["rows"].items()
         for name, n in names.items()
     ]
     buckets = [
-        (name, f"{_counted(held['objects'], 'object')}, {_bytes(held['bytes'])}")
+        (name, f"{_counted(held['objects'], 'object')}, {_bytes(held['bytes'])}" + _uploads_text(told, name))
         for name, held in told["oss"]["buckets"].items()
     ]
     kept = f"{told['data_dir']} (kept)" if told["data_dir"] else "nothing is kept after the stop"
@@ -232,13 +237,25 @@ def _status_text(told: Mapping[str, Any]) -> str:
         *_columns(buckets or [("no buckets", "")]),
         f"  MaxCompute  {told['maxcompute']['endpoint']}",
         *_columns(data or [("no tables", "")]),
-        f"  Data        {kept}",
+        f"  Data        {kept}; {_bytes(sum(told[one]['disk_bytes'] for one in _SERVICES))} on the disk",
         f"  Clock       {_clock_text(told['clock'])}",
         f"  Requests    {told['requests']:,}",
         f"  Faults      {'none' if not told['faults'] else ''}".rstrip(),
         *([_faults_text(told["faults"], indent=" " * 14)] if told["faults"] else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _stream_text(stream: Mapping[str, Any] | None) -> str:
+    if stream is None:
+        return ""
+    shards = f"{stream['open_shards']} of {_counted(stream['shards'], 'shard')} open"
+    return f"; stream of {stream['hours']} h with {_counted(stream['records'], 'record')}, {shards}"
+
+
+def _uploads_text(told: Mapping[str, Any], bucket: str) -> str:
+    begun = told["oss"]["uploads"].get(bucket)
+    return f"; {_counted(begun['uploads'], 'unfinished upload')}" if begun else ""
 
 
 def _requests_text(told: Mapping[str, Any]) -> str:
