@@ -1,8 +1,8 @@
 """Runs over two Celery workers that share nothing but the services, one of them killed in the middle.
 
 The workers have different names and temporary folders, and that of the killed one is removed with it. They listen to a
-queue of the spec's own, so a task without the spec's `airflow:` block would never run. The oracle is the function that
-made the rows.
+queue of the spec's own, so a task without the spec's `airflow:` block would never run. The oracles are the function
+that made the rows and the writer's journal.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from tests.system import celery_worker, sample
 from tests.system.debian import Absent, not_run
+from tests.system.past import MINUTE, Past, minute_of
 from tests.system.place import IMPATIENT, Place, write_dags
 from tests.system.servers import broker, postgres
 from tests.system.services import emulator
@@ -25,12 +28,16 @@ from tests.system.stack import Stack
 pytestmark = [pytest.mark.slow, pytest.mark.airflow]
 
 ROOT = Path(__file__).parents[2]
-ROWS, SPLITS = 8_000, 8
-POINTS = [f"user_{uid:04d}" for uid in range(2, 2 * SPLITS, 2)]
+WORKERS = ("one", "two")
+TASKS = 8
 QUEUE, POOL = "exports", "exports"
 IMAGE = "registry.invalid/airflow:1"
-WORKERS = ("one", "two")
+ROWS = 8_000
+POINTS = ", ".join(f"user_{uid:04d}" for uid in range(2, 16, 2))
+SHARDS_AT = [f"user_{uid:04d}" for uid in range(5, 40, 5)]
+CHANGES_A_MINUTE = 240
 AIRFLOW = f"""
+retry: {{times: 3, delay: 1s}}
 airflow:
   queue: {QUEUE}
   pool: {POOL}
@@ -47,47 +54,89 @@ sink: {type: oss, bucket: backup, prefix: small_full/}
 FULL = f"""
 pipeline: mapped_full
 kind: full_export
-source: {{table: ots_gps_data, split: [{", ".join(POINTS)}]}}
+source: {{table: ots_gps_data, split: [{POINTS}]}}
 sink: {{type: oss, bucket: backup, prefix: mapped_full/}}
-retry: {{times: 3, delay: 1s}}
 limits: {{rows_per_second: 1600}}
 """
-SPECS = {"small_full": SMALL + AIRFLOW, "mapped_full": FULL + AIRFLOW}
+WINDOW = f"""
+pipeline: mapped_window
+kind: incremental
+source: {{table: ots_gps_live, columns: [uid, ts, name, speed, change]}}
+window: {{every: 5m, lag: 5m}}
+sink: {{type: oss, bucket: backup, prefix: "mapped_window/{{window_start:%Y%m%d%H%M}}/"}}
+limits: {{workers: {TASKS}, rows_per_second: 240}}
+start: """
 
 
-class Workers:
-    """The Celery workers of an Airflow: each with a temporary folder of its own."""
+@dataclass
+class Scene:
+    """A place whose Airflow has Celery workers, and what was written to its live table in the window from `begin`."""
 
-    def __init__(self, stack: Stack, folder: Path):
-        self._stack = stack
-        self._folder = folder
+    place: Place
+    past: Past
+    begin: datetime
+    end: datetime
 
-    def start_missing(self) -> None:
-        for name in WORKERS:
-            if name not in self._stack.processes:
-                self._temporary(name).mkdir(parents=True)
-                command = [
-                    "celery",
-                    "worker",
-                    "-q",
-                    QUEUE,
-                    "-c",
-                    "2",
-                    "-H",
-                    name,
-                    "--skip-serve-logs",
-                    "--without-mingle",
-                ]
-                own = {celery_worker.VARIABLE: name, "TMPDIR": str(self._temporary(name))}
-                self._stack.launch(name, command, own)
+    def start_missing_workers(self) -> None:
+        """Returns when all can take tasks; a quick one alone would leave nothing to the other."""
+        missing = [name for name in WORKERS if name not in self.place.stack.processes]
+        for name in missing:
+            self._temporary(name).mkdir(parents=True)
+            self._log(name).unlink(missing_ok=True)
+            command = ["celery", "worker", "-q", QUEUE, "-c", "2", "-H", name, "--skip-serve-logs"]
+            own = {celery_worker.VARIABLE: name, "TMPDIR": str(self._temporary(name))}
+            self.place.stack.launch(name, command, own)
+        for name in missing:
+            self.place.until(lambda name=name: f"celery@{name} ready." in self._log(name).read_text(), 120)
 
-    def lose(self, name: str) -> None:
-        """As when its machine goes away: its processes and its files with it."""
-        self._stack.kill(name)
-        shutil.rmtree(self._temporary(name))
+    def lose_worker_in_the_middle(self, dag_id: str, run_id: str) -> None:
+        """End one worker as when its machine goes away, with its files, once it has done a part and begun another."""
+        self.place.until(lambda: {"success", "running"} <= self._states(dag_id, run_id, WORKERS[0]), 120)
+        self.place.stack.kill(WORKERS[0])
+        shutil.rmtree(self._temporary(WORKERS[0]))
+
+    def exports(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return self.place.tasks(dag_id, run_id, "export")
+
+    def _states(self, dag_id: str, run_id: str, worker: str) -> set[str]:
+        return {task["state"] for task in self.exports(dag_id, run_id) if task["hostname"] == worker}
+
+    def _log(self, name: str) -> Path:
+        return self.place.stack.home / f"{name}.log"
 
     def _temporary(self, name: str) -> Path:
-        return self._folder / f"tmp-{name}"
+        return self.place.folder / f"tmp-{name}"
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("celery")
+    begin = minute_of(datetime.now(UTC), 5) - timedelta(minutes=15)
+    end, tomorrow = begin + timedelta(minutes=5), begin + timedelta(days=1)  # nothing is due by the schedule
+    specs = {"small_full": SMALL, "mapped_full": FULL, "mapped_window": WINDOW + tomorrow.isoformat()}
+    dags = write_dags(folder / "dags", {name: text + AIRFLOW for name, text in specs.items()})
+    with ExitStack() as running:
+        try:
+            database, broker_url = running.enter_context(postgres()), running.enter_context(broker())
+        except Absent as reason:
+            not_run(reason)
+        services = running.enter_context(emulator(folder / "emulator", folder / "emulator.log"))
+        settings = {**services["env"], **celery(broker_url, database)}
+        stack = running.enter_context(Stack(folder / "airflow", dags, settings))
+        client = sample.sdk_client(services["tablestore"])
+        sample.create_table(client)
+        sample.load(client, ROWS)
+        past = write_past(services, begin, end)
+        stack.wait_healthy(list(specs))
+        stack.api("POST", "pools", json={"name": POOL, "slots": 4, "description": "for exports"})
+        yield Scene(Place(stack, services, folder, ROWS), past, begin, end)
+
+
+@pytest.fixture
+def scene(both: Scene) -> Scene:
+    """With both workers running, whatever the test before has done to them."""
+    both.start_missing_workers()
+    return both
 
 
 def celery(broker_url: str, database: str) -> dict[str, str]:
@@ -98,73 +147,59 @@ def celery(broker_url: str, database: str) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
         "AIRFLOW__CELERY__BROKER_URL": broker_url,
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{database}",
-        # A message that the killed worker had taken and not begun is sent again after this.
+        # What the killed worker had taken from the broker and not begun is given to another one after this.
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
         "PYTHONPATH": str(ROOT),
     }
 
 
-@pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("celery")
-    dags = write_dags(folder / "dags", SPECS)
-    with ExitStack() as running:
-        try:
-            database, broker_url = running.enter_context(postgres()), running.enter_context(broker())
-        except Absent as reason:
-            not_run(reason)
-        services = running.enter_context(emulator(folder / "emulator", folder / "emulator.log"))
-        stack = Stack(folder / "airflow", dags, {**services["env"], **celery(broker_url, database)})
-        running.enter_context(stack)
-        client = sample.sdk_client(services["tablestore"])
-        sample.create_table(client)
-        sample.load(client, ROWS)
-        stack.wait_healthy(list(SPECS))
-        stack.api("POST", "pools", json={"name": POOL, "slots": 4, "description": "for exports"})
-        yield Place(stack, services, folder, ROWS)
+def write_past(services: dict[str, Any], begin: datetime, end: datetime) -> Past:
+    """Changes over as many shards as there are tasks, and some on each side of the window."""
+    past = Past(services)
+    past.create_table(begin - 2 * MINUTE)
+    for at in SHARDS_AT:
+        past.split_shard(at)
+    past.write(begin - MINUTE, begin, a_minute=20)
+    past.write(begin, end, a_minute=CHANGES_A_MINUTE)
+    past.write(end, end + MINUTE, a_minute=20)
+    past.come_to_now()
+    return past
 
 
-@pytest.fixture(scope="session")
-def all_workers(place: Place) -> Workers:
-    return Workers(place.stack, place.folder)
+def test_a_full_export_outlives_a_worker_that_is_killed_with_its_files(scene):
+    run_id = scene.place.stack.trigger("mapped_full")
+
+    scene.lose_worker_in_the_middle("mapped_full", run_id)
+    scene.place.wait("mapped_full", run_id, "success")
+
+    exports = scene.exports("mapped_full", run_id)
+    assert len(exports) == TASKS
+    assert {task["hostname"] for task in exports} == set(WORKERS), "both have a part in what was published"
+    assert max(task["try_number"] for task in exports) > 1, "what the killed worker had begun was begun again"
+    assert scene.place.differences("mapped_full") == ""
 
 
-@pytest.fixture
-def workers(all_workers: Workers) -> Workers:
-    """Both, running."""
-    all_workers.start_missing()
-    return all_workers
+def test_a_window_outlives_a_worker_that_is_killed_with_its_files(scene):
+    asked = {"window_start": scene.begin.isoformat(), "window_end": scene.end.isoformat()}
+    run_id = scene.place.stack.trigger("mapped_window", asked)
+
+    scene.lose_worker_in_the_middle("mapped_window", run_id)
+    scene.place.wait("mapped_window", run_id, "success")
+
+    exports = scene.exports("mapped_window", run_id)
+    assert len(exports) == TASKS
+    assert {task["hostname"] for task in exports} == set(WORKERS), "both have a part in what was published"
+    assert max(task["try_number"] for task in exports) > 1, "what the killed worker had begun was begun again"
+    prefix = f"mapped_window/{scene.begin:%Y%m%d%H%M}/"
+    assert scene.past.differences(prefix, scene.begin, scene.end, scene.place.folder / "window") == ""
 
 
-def test_a_run_outlives_a_worker_that_is_killed_with_its_files(place, workers):
-    run_id = place.stack.trigger("mapped_full")
-    place.until(lambda: is_in_the_middle(exports(place, "mapped_full", run_id), on="one"), 60)
+def test_the_airflow_block_of_the_spec_reaches_every_task(scene):
+    run_id = scene.place.run("small_full")
 
-    workers.lose("one")
-    place.wait("mapped_full", run_id, "success")
-
-    done = exports(place, "mapped_full", run_id)
-    assert {t["hostname"] for t in done} == set(WORKERS), "both workers have a part in what was published"
-    assert max(t["try_number"] for t in done) > 1, "what the killed worker had begun was begun again"
-    assert place.differences("mapped_full") == ""
-
-
-def test_the_airflow_block_of_the_spec_reaches_every_task(place, workers):
-    run_id = place.run("small_full")
-
-    ran = place.stack.task_instances("small_full", run_id)
-    planned = place.stack.api("GET", "dags/small_full/tasks")["tasks"]
-    assert {(t["queue"], t["pool"]) for t in ran} == {(QUEUE, POOL)}
-    assert all(IMAGE in t["executor_config"] for t in ran)
-    assert {(t["priority_weight"], t["execution_timeout"]["seconds"]) for t in planned} == {(7, 600)}
-
-
-def exports(place: Place, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    return place.tasks(dag_id, run_id, "export")
-
-
-def is_in_the_middle(tasks: list[dict[str, Any]], *, on: str) -> bool:
-    """Whether this worker has finished a part, is busy with another, and there is more to do after that."""
-    states = [t["state"] for t in tasks if t["hostname"] == on]
-    return "success" in states and "running" in states
+    ran = scene.place.stack.task_instances("small_full", run_id)
+    planned = scene.place.stack.api("GET", "dags/small_full/tasks")["tasks"]
+    assert {(task["queue"], task["pool"]) for task in ran} == {(QUEUE, POOL)}
+    assert all(IMAGE in task["executor_config"] for task in ran)
+    assert {(task["priority_weight"], task["execution_timeout"]["seconds"]) for task in planned} == {(7, 600)}

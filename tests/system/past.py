@@ -40,6 +40,10 @@ class Past:
         self._set_clock(at)
         writer.create_table(self.services)
 
+    def split_shard(self, at: str) -> None:
+        """Divide the shard of the stream that holds this uid, right there."""
+        self._tell("stream/split", {"table": writer.TABLE, "at": {"uid": at}})
+
     def write(self, begin: datetime, end: datetime, a_minute: int) -> None:
         """So many changes in each minute from `begin` to `end`, later than all that were written before."""
         client = sample.sdk_client(self.services["tablestore"])
@@ -71,9 +75,11 @@ class Past:
         return f"{prefix}: missing {list((wanted - given).items())[:3]}, too many {list((given - wanted).items())[:3]}"
 
     def _set_clock(self, moment: datetime) -> None:
-        told = {"now": moment.isoformat()}
+        self._tell("clock", {"now": moment.isoformat()})
+
+    def _tell(self, route: str, told: dict[str, Any]) -> None:
         endpoint = self.services["tablestore"]["endpoint"]
-        requests.post(f"{endpoint}/_emulator/clock", json=told, timeout=10).raise_for_status()
+        requests.post(f"{endpoint}/_emulator/{route}", json=told, timeout=10).raise_for_status()
 
 
 def rows_of_files(files: Iterable[Path]) -> Counter[writer.Row]:
