@@ -24,6 +24,7 @@ from airflow_tablestore.errors import Rejected, RequestError, RetryLater
 from airflow_tablestore.wire import sign
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.error import read_error
+from airflow_tablestore.wire.sign import Credentials
 
 T = TypeVar("T")
 
@@ -68,15 +69,18 @@ class Client:
         connections: int = 32,
         checks_bodies: bool = True,
         surroundings: Surroundings | None = None,
+        credentials: Callable[[], Credentials] | None = None,
     ):
         """:param connections: most connections at a time; further threads wait for one.
         :param checks_bodies: False leaves out the MD5 of answers over https, where TLS vouches for them.
+        :param credentials: asked before every attempt, for keys that expire (STS); None: those of the endpoint.
         """
         self.endpoint = endpoint
         self._retry = retry or RetryPolicy()
         self._on_retry = on_retry
         self._checks_bodies = checks_bodies or not endpoint.is_encrypted
         self._surroundings = surroundings or Surroundings()
+        self._credentials = credentials or (lambda: endpoint.credentials)
         self._transport = Transport(endpoint, connections=connections)
         self._heard: _Heard | None = None
 
@@ -143,10 +147,11 @@ class Client:
         return f"Client({self.endpoint})"
 
     def _send_once(self, call: Call[T]) -> T:
+        credentials = self._credentials()
         request = sign.sign_request(
             call.uri,
             call.body,
-            credentials=self.endpoint.credentials,
+            credentials=credentials,
             instance=self.endpoint.instance,
             now=self._surroundings.now(),
             api_version=call.api_version,
@@ -154,10 +159,10 @@ class Client:
         )
         headers = request.headers | {"User-Agent": f"airflow-tablestore/{__version__}"}
         answer = self._transport.post(call.uri, headers, call.body)
-        self._check(call, answer, request.key)
+        self._check(call, answer, credentials.access_key_id, request.key)
         return call.read(answer.body)
 
-    def _check(self, call: Call[Any], answer: Answer, key: bytes) -> None:
+    def _check(self, call: Call[Any], answer: Answer, access_key_id: str, key: bytes) -> None:
         """Nothing for a success of the service's own; else the error that the answer is."""
         if self._checks_bodies and not sign.body_is_whole(answer.headers, answer.body):
             raise RetryLater(
@@ -177,7 +182,7 @@ class Client:
             call.uri,
             answer.status,
             answer.headers,
-            access_key_id=self.endpoint.access_key_id,
+            access_key_id=access_key_id,
             key=key,
             code=getattr(error, "code", ""),
         )
