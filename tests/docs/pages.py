@@ -7,14 +7,19 @@ another test; `<!-- wrong on purpose -->` for a spec that lint refuses.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NOT_RUN = "<!-- not run here -->"
 WRONG = "<!-- wrong on purpose -->"
+
+NAMED_TEST = re.compile(r"`(?P<file>tests/[\w/.]+\.py)(::(?P<test>\w+))?`")
+"""A test, or a file of tests, that a page names."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*) *$")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -113,3 +118,18 @@ def anchors(page: Path) -> set[str]:
                 name += "-1"
             found.add(name)
     return found
+
+
+@cache
+def tests_in(file: str) -> frozenset[str]:
+    """The names of the functions in a file of this repository."""
+    tree = ast.parse((ROOT / file).read_text())
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+def is_there(named: str) -> bool:
+    """Whether the test exists that `NAMED_TEST` found."""
+    match = NAMED_TEST.fullmatch(named)
+    if match is None or not (ROOT / match["file"]).is_file():
+        return False
+    return match["test"] is None or match["test"] in tests_in(match["file"])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from functools import cache
 
 import pytest
 
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import NAMED_TEST, ROOT, blocks, is_there
 
 PAGE = ROOT / "docs/guarantees.md"
-NAMED = re.compile(r"`(?P<file>tests/[\w/.]+\.py)(::(?P<test>\w+))?`")
 
 
 def sections() -> dict[str, str]:
@@ -23,23 +20,14 @@ def sections() -> dict[str, str]:
     }
 
 
-@cache
-def names_in(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / file).read_text())
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-
-
-@pytest.mark.parametrize("named", sorted({match.group(0) for match in NAMED.finditer(PAGE.read_text())}))
+@pytest.mark.parametrize("named", sorted({match.group(0) for match in NAMED_TEST.finditer(PAGE.read_text())}))
 def test_a_named_test_exists(named):
-    match = NAMED.fullmatch(named)
-
-    assert (ROOT / match["file"]).is_file()
-    assert match["test"] is None or match["test"] in names_in(match["file"])
+    assert is_there(named)
 
 
 @pytest.mark.parametrize("name", sections())
 def test_every_guarantee_names_a_test(name):
-    assert NAMED.search(sections()[name])
+    assert NAMED_TEST.search(sections()[name])
 
 
 def test_the_page_has_guarantees_and_no_loose_blocks():
