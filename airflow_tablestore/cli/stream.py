@@ -11,8 +11,10 @@ import threading
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
+from typing import TypeVar
 
 from airflow_tablestore.cli.change_line import line
 from airflow_tablestore.cli.session import OK, Session
@@ -20,11 +22,14 @@ from airflow_tablestore.cli.stream_text import Described, hours_text
 from airflow_tablestore.client import Client
 from airflow_tablestore.consumer.follow import follow, places_of_now
 from airflow_tablestore.consumer.shards import describe as shape_of
-from airflow_tablestore.consumer.stream import Position, Search, begin_of
+from airflow_tablestore.consumer.stream import Position, Search, StreamSender, begin_of
 from airflow_tablestore.errors import Problem, RetryLater, SpecError
 from airflow_tablestore.pipeline.connections import tablestore_endpoint
-from airflow_tablestore.wire.stream import describe_stream, get_stream_records
+from airflow_tablestore.wire.call import Call
+from airflow_tablestore.wire.stream import MOST_RECORDS, describe_stream, get_stream_records
 from airflow_tablestore.wire.table import StreamDetails, describe_table, update_stream
+
+T = TypeVar("T")
 
 LONGEST_HOURS = 168
 """Source: the service's limit on a stream's expiration time."""
@@ -90,16 +95,17 @@ def describe(arguments: Namespace, session: Session) -> int:
     return OK
 
 
-def _oldest(client: Client, table: str, stream_id: str, shard: str) -> int | None:
+def _oldest(client: StreamSender, table: str, stream_id: str, shard: str) -> int | None:
     """The time of the oldest record that a shard keeps, in microseconds; None when it keeps none."""
     iterator: str | None = begin_of(client, stream_id, shard).iterator
+    limit = 1
     while iterator is not None:
-        page = client.send(get_stream_records(iterator, 1, table))
+        page = client.send(get_stream_records(iterator, limit, table))
         if page.records:
             return page.records[0].sequence.timestamp
         if not page.may_more:  # a log that several tables share has pages without records of this one
             break
-        iterator = page.next_iterator
+        iterator, limit = page.next_iterator, MOST_RECORDS
     return None
 
 
@@ -114,9 +120,9 @@ def tail(arguments: Namespace, session: Session) -> int:
         client = opened.pausing(stop.wait)
         try:
             stream = _stream(client, arguments.table)
-            start = _start(client, arguments.table, stream.stream_id, begin, session.now())
+            start = _start(Stoppable(client, stop), arguments.table, stream.stream_id, begin, session.now())
             changes = follow(
-                client,
+                Stoppable(client, stop),
                 arguments.table,
                 stream.stream_id,
                 start,
@@ -136,6 +142,24 @@ def tail(arguments: Namespace, session: Session) -> int:
     return OK
 
 
+@dataclass(frozen=True, slots=True)
+class Stoppable:
+    """A client that sends nothing more once it is told to stop, also where no change comes for long."""
+
+    client: StreamSender
+    stop: threading.Event
+
+    def send(self, call: Call[T]) -> T:
+        """:raises RetryLater: it was told to stop."""
+        if self.stop.is_set():
+            raise RetryLater("stopped", operation=call.operation, code="Stopped")
+        return self.client.send(call)
+
+    def service_time(self) -> datetime | None:
+        """The service's clock now (UTC); None before the first answer."""
+        return self.client.service_time()
+
+
 OLDEST, NOW = "oldest", "now"
 
 
@@ -152,7 +176,7 @@ def _begin(arguments: Namespace) -> str | datetime:
 
 
 def _start(
-    client: Client, table: str, stream_id: str, begin: str | datetime, local_now: datetime
+    client: StreamSender, table: str, stream_id: str, begin: str | datetime, local_now: datetime
 ) -> Mapping[str, Position]:
     if begin == OLDEST:
         return {}
