@@ -22,7 +22,7 @@ from uuid import uuid4
 from airflow_tablestore.errors import SpecError, TablestoreError
 
 if TYPE_CHECKING:
-    from airflow_tablestore.emulator import Emulator, OssAccess, TablestoreAccess
+    from airflow_tablestore.emulator import Emulator, MaxComputeAccess, OssAccess, TablestoreAccess
     from airflow_tablestore.emulator.faults import Faults
     from airflow_tablestore.emulator.traffic import Exchange
 
@@ -35,7 +35,7 @@ _SAMPLE_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class LocalCloud:
-    """Tablestore and OSS for one test: an instance of its own, and a prefix of its own in the bucket.
+    """The services for one test: an instance, a prefix in the bucket, and a MaxCompute project of its own.
 
     :param emulator: one that runs already and goes on afterwards; None starts one for this alone.
     :param data_dir: where a started one keeps its data; None keeps nothing.
@@ -45,6 +45,7 @@ class LocalCloud:
     def __init__(self, *, emulator: Emulator | None = None, data_dir: Path | None = None, instance: str | None = None):
         self.instance = instance or f"test-{uuid4().hex[:12]}"
         self.prefix = f"{self.instance}/"
+        self.project = self.instance.lower().replace("-", "_")
         self._given, self._data_dir = emulator, data_dir
         self._emulator: Emulator | None = None
 
@@ -88,16 +89,28 @@ class LocalCloud:
         return self.emulator.oss
 
     @property
+    def maxcompute(self) -> MaxComputeAccess:
+        """How to reach the project."""
+        from airflow_tablestore.emulator import MaxComputeAccess
+
+        return MaxComputeAccess(self.emulator.maxcompute.endpoint, self.project)
+
+    @property
     def bucket(self) -> str:
         """The bucket's name; it is shared, `prefix` is not."""
         return self.oss.bucket
 
     def environment(self) -> dict[str, str]:
-        """The variables that make `tablestore_default` and `oss_default` Airflow connections to this."""
+        """The variables that make `tablestore_default`, `oss_default` and `maxcompute_default` connections to this."""
         told = self.emulator.environment()
-        connection = json.loads(told["AIRFLOW_CONN_TABLESTORE_DEFAULT"])
-        connection["extra"]["instance"] = self.instance
-        return {**told, "AIRFLOW_CONN_TABLESTORE_DEFAULT": json.dumps(connection)}
+        for variable, name, value in (
+            ("AIRFLOW_CONN_TABLESTORE_DEFAULT", "instance", self.instance),
+            ("AIRFLOW_CONN_MAXCOMPUTE_DEFAULT", "project", self.project),
+        ):
+            connection = json.loads(told[variable])
+            connection["extra"][name] = value
+            told[variable] = json.dumps(connection)
+        return told
 
     # ---- tables
 
@@ -218,6 +231,35 @@ class LocalCloud:
     def put_object(self, key: str, body: bytes) -> None:
         """Puts an object into the bucket."""
         self.emulator.objects_store().put_bytes(self.bucket, key, body)
+
+    # ---- MaxCompute
+
+    def sql(self, statement: str) -> list[dict[str, Any]]:
+        """What a statement of MaxCompute's SQL selects: `cloud.sql("create table t (id bigint)")`.
+
+        :raises SpecError: it fails, with the service's words.
+        """
+        from airflow_tablestore.emulator.maxcompute.beside import run_sql
+
+        return run_sql(self.emulator.maxcompute_store(), self.project, statement)
+
+    def put_maxcompute_rows(self, table: str, rows: Iterable[Fields], partition: str = "") -> None:
+        """Puts rows into a table of MaxCompute, or into its partition like `pt=20260101`, which is made when absent.
+
+        :raises SpecError: there is no such table, or a row does not fit it.
+        """
+        from airflow_tablestore.emulator.maxcompute.beside import put_rows
+
+        put_rows(self.emulator.maxcompute_store(), self.project, table, rows, partition)
+
+    def maxcompute_rows(self, table: str, partition: str | None = None) -> list[dict[str, Any]]:
+        """Rows of a table of MaxCompute as they were written, with their partition columns.
+
+        :raises SpecError: there is no such table, or no such partition can be.
+        """
+        from airflow_tablestore.emulator.maxcompute.beside import rows_of
+
+        return rows_of(self.emulator.maxcompute_store(), self.project, table, partition)
 
     # ---- what goes on
 

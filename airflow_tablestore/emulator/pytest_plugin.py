@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    """Tablestore and OSS for the whole session. Tests keep apart by instance name and by bucket or prefix."""
+    """The services for the whole session. Tests keep apart by instance, by bucket or prefix, and by project."""
     from airflow_tablestore.emulator import Emulator
 
     with Emulator() as running:
@@ -41,7 +41,8 @@ def _tablestore_cloud_server() -> Iterator[Emulator]:
 def tablestore_cloud(_tablestore_cloud_server: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
     """A cloud that is empty at the start of each test, with an instance and a prefix of its own.
 
-    The environment's connections `tablestore_default` and `oss_default` lead to it while the test runs.
+    The environment's connections `tablestore_default`, `oss_default` and `maxcompute_default` lead to it while the test
+    runs.
     """
     from airflow_tablestore.emulator import LocalCloud
 

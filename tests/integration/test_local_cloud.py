@@ -10,6 +10,7 @@ import textwrap
 import oss2
 import pytest
 import tablestore as sdk
+from odps import ODPS
 
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.errors import SpecError
@@ -160,3 +161,42 @@ def test_another_projects_tests_have_the_fixtures(tmp_path, text):
     )
 
     assert done.returncode == 0, done.stdout
+
+
+def test_maxcompute_has_a_project_of_its_own(emulator):
+    with LocalCloud(emulator=emulator) as first, LocalCloud(emulator=emulator) as second:
+        for cloud in (first, second):
+            cloud.sql("create table t (id bigint, v string) partitioned by (pt string)")
+        first.put_maxcompute_rows("t", [{"id": 1, "v": "a"}, {"id": 2}], "pt=1")
+
+        assert first.maxcompute_rows("t") == [{"id": 1, "v": "a", "pt": "1"}, {"id": 2, "v": None, "pt": "1"}]
+        assert first.maxcompute_rows("t", "pt=2") == second.maxcompute_rows("t") == []
+        assert first.sql("select count(*) as n from t where pt = '1'") == [{"n": 2}]
+
+
+def test_maxcompute_is_reached_through_the_environment(emulator):
+    with LocalCloud(emulator=emulator) as cloud:
+        cloud.sql("create table t (id bigint)")
+        extra = json.loads(cloud.environment()["AIRFLOW_CONN_MAXCOMPUTE_DEFAULT"])["extra"]
+        keys = extra["access_key_id"], extra["access_key_secret"]
+
+        odps = ODPS(*keys, project=extra["project"], endpoint=extra["endpoint"])
+
+        assert odps.exist_table("t")
+        assert extra["project"] == cloud.maxcompute.project == cloud.project
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda cloud: cloud.sql("selec 1"),
+        lambda cloud: cloud.maxcompute_rows("absent"),
+        lambda cloud: cloud.put_maxcompute_rows("t", [{"id": "no number"}]),
+    ],
+)
+def test_what_maxcompute_does_not_take_is_told(emulator, do):
+    with LocalCloud(emulator=emulator) as cloud:
+        cloud.sql("create table t (id bigint)")
+
+        with pytest.raises(SpecError):
+            do(cloud)
