@@ -188,7 +188,8 @@ def _is_final(error: Any) -> bool:
 
     from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
-    told = {"task": "plan"} if "task" in inspect.signature(error.__init__).parameters else {}
+    needed = inspect.signature(error.__init__).parameters.values()
+    told = {one.name: "" for one in needed if one.kind is one.KEYWORD_ONLY and one.default is one.empty}
     try:
         with retried_only_where_it_helps():
             raise error("", **told)
