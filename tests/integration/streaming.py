@@ -58,6 +58,9 @@ class StreamTable:
     def renew(self) -> None:
         self.emulator.tablestore_service().renew_stream(self.instance, self.name)
 
+    def disable(self) -> None:
+        self.client.send(update_stream(self.name, None))
+
     @property
     def _streams(self) -> Any:
         return self.emulator.tablestore_service().streams
