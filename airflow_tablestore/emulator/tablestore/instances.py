@@ -38,7 +38,8 @@ class Instances:
             check_instance_name(name)
         except ServiceError as error:
             raise SpecError(
-                f"{name!r} cannot be the name of an instance: 2 to 32 letters, digits and hyphens, first a letter."
+                f"{name!r} cannot be the name of an instance: 2 to 32 letters, digits and hyphens, "
+                "a letter first and no hyphen last."
             ) from error
         with self._store.transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO instances VALUES (?)", (name,))

@@ -17,15 +17,15 @@ from airflow_tablestore.emulator.tablestore.keys import BINARY, DOUBLE, INTEGER,
 from airflow_tablestore.wire.proto import table_pb2 as pb
 
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
-_INSTANCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,31}\Z")
+_INSTANCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,30}[A-Za-z0-9]\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much a request may hold; sizes in bytes. The defaults are the service's."""
 
-    request_bytes: int = 64 * 1024 * 1024
-    """Of the whole body, which is larger than what it holds. The service's own figure is not published."""
+    request_bytes: int = 5 * 1024 * 1024
+    """Of the whole body, which is larger than what it holds. Source: the service's page of limits."""
     write_bytes: int = 4 * 1024 * 1024
     rows_in_write: int = 200
     rows_in_read: int = 100
@@ -43,7 +43,7 @@ class Limits:
 
 
 def check_instance_name(name: str) -> None:
-    """Refuses what cannot be the name of an instance."""
+    """Refuses what cannot be the name of an instance. Names may be longer than the service's, for those of tests."""
     if not _INSTANCE_NAME.match(name):
         raise invalid(f"Invalid instance name: '{name}'.")
 

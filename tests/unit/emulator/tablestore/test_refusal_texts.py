@@ -23,7 +23,7 @@ from airflow_tablestore.emulator.tablestore import service as service_module
 from airflow_tablestore.emulator.tablestore.app import TablestoreApp
 from airflow_tablestore.emulator.tablestore.errors import ServiceError
 from airflow_tablestore.emulator.tablestore.service import Service
-from airflow_tablestore.emulator.tablestore.validation import Limits
+from airflow_tablestore.emulator.tablestore.validation import Limits, check_instance_name
 from airflow_tablestore.wire.plainbuffer import decode_rows, encode_delete, encode_key, encode_put, encode_update
 from airflow_tablestore.wire.proto import table_pb2 as pb
 from airflow_tablestore.wire.row import AUTO_INCREMENT, INF_MAX, INF_MIN, Cell, CellOp
@@ -837,3 +837,23 @@ def test_a_date_16_minutes_off_is_refused(app, minutes):
 
     assert (status, code) == (403, "OTSAuthFailed")
     assert message.startswith("Mismatch between system time and x-ots-date: 20")
+
+
+def test_a_body_of_more_than_5_mb_is_refused():
+    app = TablestoreApp(None, demo_accounts(), Clock())
+    most = 5 * MEGABYTE
+
+    refused, taken = told(app, bytes(most + 1)), told(app, bytes(most))
+    app.close()
+
+    assert refused == (413, "OTSRequestBodyTooLarge", "The size of POST data is too large.")
+    assert taken == (400, INVALID, UNREADABLE)
+
+
+@pytest.mark.parametrize(("name", "is_one"), [("a" * 32, True), ("a" * 33, False), ("a-", False), ("a", False)])
+def test_names_of_instances_may_be_longer_than_the_services(name, is_one):
+    if is_one:
+        check_instance_name(name)
+    else:
+        with pytest.raises(ServiceError, match="Invalid instance name"):
+            check_instance_name(name)
