@@ -223,12 +223,18 @@ def test_no_request_is_answered_by_an_internal_error(cloud, method, path, query,
     assert client(cloud).exist_table("t")
 
 
+ROWS = {
+    "records": [{"id": n, "v": f"v{n}" if n % 2 else None} for n in range(5)],
+    "arrow": [{"id": 1, "v": "a"}, {"id": None, "v": "b"}],
+}
+
+
 def bodies(session):
     out = io.BytesIO()
     with BaseRecordWriter(session.schema, out) as writer:
-        for n in range(5):
-            writer.write(session.new_record([n, f"v{n}" if n % 2 else None]))
-    table = pa.table({"id": pa.array([1, None], pa.int64()), "v": ["a", "b"]})
+        for row in ROWS["records"]:
+            writer.write(session.new_record(list(row.values())))
+    table = pa.Table.from_pylist(ROWS["arrow"], pa.schema([("id", pa.int64()), ("v", pa.string())]))
     arrow = b"".join(arrow_frames.framed(batch.serialize().to_pybytes() for batch in table.to_batches()))
     return {"records": out.getvalue(), "arrow": arrow}
 
@@ -248,10 +254,14 @@ def test_a_damaged_body_is_refused_and_changes_nothing(cloud, data, form, encodi
         "PUT", session._table.table_resource().removeprefix(Bare(cloud).url), query, changed, headers
     )
 
-    if at >= 4 or form == "records" or encoding:  # another size of chunks is still a sound frame
-        assert (status == 200) == (changed == body and not encoding)
     assert status in (200, 400)
-    assert session.get_block_list() == ([0] if status == 200 else [])
+    blocks = session.get_block_list()
+    session.commit(blocks)
+
+    # a checksum's padding and the size of chunks may change without harm; rows may not
+    assert (status, blocks) in ((200, [0]), (400, []))
+    assert cloud.maxcompute_rows("t") == (ROWS[form] if status == 200 else [])
+    cloud.sql("truncate table t")
 
 
 @MODEST
