@@ -13,6 +13,7 @@ import urllib3
 from airflow_tablestore.client import Client, Endpoint, RetryPolicy
 from airflow_tablestore.consumer.table import full_range, pages
 from airflow_tablestore.emulator import Emulator
+from airflow_tablestore.emulator.__main__ import main
 from airflow_tablestore.errors import ProtocolError, Rejected
 from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.formats.csv import Csv
@@ -91,7 +92,8 @@ def store_of(emulator: Emulator) -> ObjectStore:
 def test_a_rule_for_a_table_strikes_the_calls_that_name_only_its_stream(cloud):
     with ours(cloud) as client:
         calls = {name: calls_of_stream(cloud, client, name) for name in ("streamed", "other")}
-        cloud.faults.add("error", code="OTSNoPermissionAccess", table="streamed")
+        rule = ["--code", "OTSNoPermissionAccess", "--table", "streamed"]
+        assert main(["faults", "add", "error", *rule, "--url", cloud.tablestore.endpoint]) == 0
 
         refused = {name: [is_refused(client, call) for call in calls[name]] for name in ("other", "streamed")}
 
