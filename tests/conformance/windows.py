@@ -13,6 +13,7 @@ from airflow_tablestore.pipeline.incremental import Incremental, WindowServices,
 from airflow_tablestore.pipeline.layout import SUCCESS
 from airflow_tablestore.pipeline.manifest import is_complete, read_manifest
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
+from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
 from airflow_tablestore.pipeline.window import FixedGrid, Window
 from tests.conformance.folder_store import FolderStore
@@ -54,7 +55,7 @@ def run_due(stream: MemoryStream, exported: Incremental, to: WindowServices, beg
     return [export_window(exported, to, one) for one in exported.grid.between(begin, last.end)]
 
 
-def published_ids(store: FolderStore, exported: Incremental, one: Window) -> list[int] | None:
+def published_ids(store: Store, exported: Incremental, one: Window) -> list[int] | None:
     """The ids in a window's objects, as a reader of the manifest finds them; None when it is not published."""
     target = exported.target(one)
     manifest = read_manifest(store, target.prefix)
@@ -68,6 +69,6 @@ def published_ids(store: FolderStore, exported: Incremental, one: Window) -> lis
     return [int(line.split(b",")[0]) for line in lines]
 
 
-def published(store: FolderStore, exported: Incremental, windows: Sequence[Window]) -> list[int]:
+def published(store: Store, exported: Incremental, windows: Sequence[Window]) -> list[int]:
     """The ids of several published windows, in order."""
     return sorted(id_ for one in windows for id_ in published_ids(store, exported, one) or [])
