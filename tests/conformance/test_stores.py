@@ -12,13 +12,16 @@ from airflow_tablestore.emulator.accounts import REGION
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.pipeline.store import Store
 from tests.conformance.folder_store import FolderStore
+from tests.conformance.memory_store import MemoryStore
 from tests.conformance.store_pack import CLAIMS
 
 
-@pytest.fixture(params=["folder", "oss, signature V1", "oss, signature V4"])
+@pytest.fixture(params=["folder", "memory", "oss, signature V1", "oss, signature V4"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return FolderStore(tmp_path)
+    if request.param == "memory":
+        return MemoryStore()
     oss = request.getfixturevalue("emulator").oss
     region = REGION if request.param.endswith("V4") else None
     return ObjectStore(OssEndpoint(oss.endpoint, oss.access_key_id, oss.access_key_secret, region=region), oss.bucket)
