@@ -6,7 +6,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/.installed
 E2E         := $(VENV)/.e2e-installed
 
-.PHONY: demo test check up test-system test-celery test-e2e test-live conformance bench fuzz docs proto floor pythons clean help
+.PHONY: demo test check up test-system test-celery test-e2e test-live conformance bench fuzz docs proto floor pythons wheels clean help
 
 help:            ## what can be made here
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -79,6 +79,21 @@ pythons:         ## every other supported Python that is on this machine: unit, 
 	  $(MAKE) --no-print-directory PYTHON=$$p VENV=.venv-$$v .venv-$$v/.installed && \
 	  .venv-$$v/bin/python -m pytest -q || exit 1; \
 	done
+
+WHEELS = x86_64-linux-gnu.2.17=manylinux_2_17_x86_64 aarch64-linux-gnu.2.17=manylinux_2_17_aarch64 \
+	x86_64-linux-musl=musllinux_1_2_x86_64 aarch64-linux-musl=musllinux_1_2_aarch64 \
+	x86_64-macos.11.0-none=macosx_11_0_x86_64 aarch64-macos.11.0-none=macosx_11_0_arm64 x86_64-windows-gnu=win_amd64
+
+wheels:          ## a wheel for each platform, cross-compiled here (the first time some minutes), and one without C
+	@[ -x .venv-wheels/bin/pip ] || $(PYTHON) -m venv --clear .venv-wheels
+	@.venv-wheels/bin/pip install --quiet --disable-pip-version-check build hatchling ziglang
+	@for w in $(WHEELS); do \
+	  CC="$(CURDIR)/.venv-wheels/bin/python -m ziglang cc -target $${w%%=*}" TABLESTORE_WHEEL_PLATFORM=$${w##*=} \
+	    .venv-wheels/bin/python -m build --no-isolation --wheel --outdir dist . >.venv-wheels/log 2>&1 \
+	    || { cat .venv-wheels/log; exit 1; }; echo "dist: $${w##*=}"; \
+	done
+	@CC=/without-a-compiler .venv-wheels/bin/python -m build --no-isolation --outdir dist . >.venv-wheels/log 2>&1 \
+	  || { cat .venv-wheels/log; exit 1; }; echo "dist: any, and the source"
 
 clean:           ## remove environments, caches and what demo and up have left
 	@rm -rf .venv .venv-* .demo .up .bench .judges .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +22,52 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("airflow_tablestore", "native")
 FLAGS = ("-std=c11", "-O3", "-shared", "-fPIC", "-fvisibility=hidden")
-SECONDS = 300
+SECONDS = 600
+"""A compiler that has to build its own C runtime first takes minutes."""
 
 
 class NativeHook(BuildHookInterface):
-    """Compiles into the source tree, beside the module that loads it, and packs it into wheels."""
+    """Compiles aside, then puts the library into the wheel; into the source tree for an editable installation."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel":
             return
-        platform = os.environ.get("TABLESTORE_WHEEL_PLATFORM") or sysconfig.get_platform().replace("-", "_").replace(
-            ".", "_"
-        )
-        library = self._built(platform)
-        if library is not None:
-            build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-{platform}"
-            build_data["artifacts"].append(library.as_posix())
-
-    def _built(self, platform: str) -> Path | None:
+        platform = os.environ.get("TABLESTORE_WHEEL_PLATFORM") or _here()
         suffix = ".dll" if platform.startswith("win") else ".dylib" if platform.startswith("macosx") else ".so"
-        library = FOLDER / f"_native{suffix}"
-        made = Path(self.root, f"{library}.{os.getpid()}")
+        self._aside = tempfile.TemporaryDirectory()
+        made = Path(self._aside.name, f"_native{suffix}")
+        if not self._builds(made):
+            return
+        if version == "editable":
+            aside = Path(self.root, FOLDER, f"{made.name}.{os.getpid()}")
+            shutil.copy(made, aside)
+            aside.replace(aside.with_name(made.name))  # a process that uses the old one keeps it
+            return
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform}"
+        build_data["force_include"][str(made)] = (FOLDER / made.name).as_posix()
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if self.target_name == "wheel":
+            self._aside.cleanup()
+
+    def _builds(self, library: Path) -> bool:
         try:
-            command = [*_compiler(), *FLAGS, "-o", str(made), *map(str, sorted(Path(self.root, FOLDER).glob("*.c")))]
+            sources = map(str, sorted(Path(self.root, FOLDER).glob("*.c")))
+            command = [*_compiler(), *FLAGS, "-o", str(library), *sources]
             # the compiler is the one that whoever installs has chosen
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)  # noqa: S603
-            made.replace(Path(self.root, library))
         except (OSError, subprocess.SubprocessError) as error:
             told = getattr(error, "stderr", None) or error
             self.app.display_warning(f"The C library is not built, so the package is slower: {told}")
-            return None
-        finally:
-            made.unlink(missing_ok=True)
-        return library
+            return False
+        return True
+
+
+def _here() -> str:
+    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
 
 
 def _compiler() -> list[str]:
