@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseNotifier, Param, litera
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.factory.executor import executor_settings
 from airflow_tablestore.operators.full_export import export_tasks
 from airflow_tablestore.operators.incremental import window_params, window_tasks
 from airflow_tablestore.timetables.windows import timetable_of
@@ -124,7 +125,7 @@ def _task_defaults(spec: PipelineSpec) -> dict[str, Any]:
         "queue": given.queue,
         "priority_weight": given.priority_weight,
         "execution_timeout": given.execution_timeout,
-        "executor_config": given.executor_config,
+        "executor_config": executor_settings(given.executor_config),
         "on_failure_callback": _notifier(given.on_failure) if given.on_failure else None,
     }
     retries: dict[str, int | timedelta] = {"retries": spec.retry.times, "retry_delay": spec.retry.delay}

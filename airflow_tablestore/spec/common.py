@@ -107,14 +107,22 @@ class AirflowSettings(Part):
     execution_timeout: Duration | None = Field(default=None, description="Longest time of one task.", examples=["6h"])
     executor_config: dict[str, Any] | None = Field(
         default=None,
-        description="Settings for the executor, for example a Kubernetes pod.",
-        examples=[{"KubernetesExecutor": {}}],
+        description="Settings for the executor. For Kubernetes: `pod_template_file`, or `pod_override` with what differs"
+        " from it, as in a manifest.",
+        examples=[{"pod_template_file": "/opt/airflow/pods/export.yaml"}],
     )
     on_failure: Annotated[Notifier, BeforeValidator(_path_alone, json_schema_input_type=str | Notifier)] | None = Field(
         default=None,
         description="Airflow notifier that is called when a task has failed for good. An import path alone is enough.",
         examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
     )
+
+    @field_validator("executor_config")
+    @classmethod
+    def _is_still_taken(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value and "KubernetesExecutor" in value:
+            raise fault("Airflow 3 takes no 'KubernetesExecutor' here", "write pod_override, or pod_template_file")
+        return value
 
 
 Tag = Annotated[str, Field(min_length=1, max_length=100)]

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 WORKERS = ("one", "two")
 TASKS = 8
 QUEUE, POOL = "exports", "exports"
-IMAGE = "registry.invalid/airflow:1"
+POD_FILE = "/opt/airflow/pods/export.yaml"
 ROWS = 8_000
 POINTS = ", ".join(f"user_{uid:04d}" for uid in range(2, 16, 2))
 SHARDS_AT = [f"user_{uid:04d}" for uid in range(5, 40, 5)]
@@ -43,7 +43,7 @@ airflow:
   pool: {POOL}
   priority_weight: 7
   execution_timeout: 10m
-  executor_config: {{KubernetesExecutor: {{image: "{IMAGE}"}}}}
+  executor_config: {{pod_template_file: {POD_FILE}}}
 """
 SMALL = """
 pipeline: small_full
@@ -201,5 +201,5 @@ def test_the_airflow_block_of_the_spec_reaches_every_task(scene):
     ran = scene.place.stack.task_instances("small_full", run_id)
     planned = scene.place.stack.api("GET", "dags/small_full/tasks")["tasks"]
     assert {(task["queue"], task["pool"]) for task in ran} == {(QUEUE, POOL)}
-    assert all(IMAGE in task["executor_config"] for task in ran)
+    assert all(POD_FILE in task["executor_config"] for task in ran)
     assert {(task["priority_weight"], task["execution_timeout"]["seconds"]) for task in planned} == {(7, 600)}
