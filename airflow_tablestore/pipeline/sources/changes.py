@@ -8,7 +8,7 @@ table's rows are, all of a page at once: without its sequence a change is such a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
@@ -22,6 +22,7 @@ from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.contract import Column, Schema
 from airflow_tablestore.pipeline.sources.conversion import as_string, settled
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Decoder, Wanted, decoder
+from airflow_tablestore.wire.decode.change import ChangedCell, ChangeReader
 from airflow_tablestore.wire.plainbuffer import HEADER, encode_rows, without_sequence
 from airflow_tablestore.wire.row import Cell, CellOp, PrimaryKey, Row, SequenceInfo, Value, type_of
 from airflow_tablestore.wire.stream import Action, StreamRecord
@@ -66,35 +67,26 @@ def value_text(value: Value) -> str:
 # ---- a row for each cell
 
 
-@dataclass(frozen=True, slots=True)
-class CellChange:
-    """One row of the output, less the key. A `position` counts from 0 within its change."""
-
-    position: int
-    name: str | None
-    version: int | None
-    value: str | None
-    op: str
+CellChange = tuple[str | None, int | None, str | None, str]
+"""Name, version, value and operation of a cell: a row of the output less its key. A plain tuple, for there are many."""
 
 
-def cell_changes(action: Action, cells: Sequence[Cell]) -> Iterator[CellChange]:
+def cell_changes(action: Action, cells: Sequence[ChangedCell]) -> list[CellChange]:
     """What a change did: `DR` for a deleted row, `U`, `DO` and `DA` for a cell put, a version or all of them deleted.
 
     A put replaces the whole row, so it is `DR` and a `U` for each cell.
     :raises ProtocolError: a cell's operation that no log has.
     """
-    before = 0
-    if action is not Action.UPDATE:
-        before = 1
-        yield CellChange(0, None, None, None, "DR")
+    changes: list[CellChange] = [] if action is Action.UPDATE else [(None, None, None, "DR")]
     if action is Action.DELETE:
-        return
-    for position, cell in enumerate(cells, before):
-        op = _OP_TYPES.get(cell.op)
-        if op is None:
-            raise ProtocolError(f"column {cell.name!r}: {cell.op.value} in a stream record")
-        text = None if cell.value is None else value_text(cell.value)
-        yield CellChange(position, cell.name, cell.timestamp, text, op)
+        return changes
+    for name, value, version, op in cells:
+        told = _OP_TYPES.get(op)
+        if told is None:
+            raise ProtocolError(f"column {name!r}: {op.value} in a stream record")
+        text = value if value is None or type(value) is str else value_text(value)
+        changes.append((name, version, text, told))
+    return changes
 
 
 _OP_TYPES = {CellOp.PUT: "U", CellOp.DELETE_ONE_VERSION: "DO", CellOp.DELETE_ALL_VERSIONS: "DA"}
@@ -111,6 +103,7 @@ class CellChanges:
     with_sequence: bool
     refuse: Refuse
     counts: Counts = field(default_factory=Counts)
+    _reader: ChangeReader = field(default_factory=ChangeReader, init=False)
 
     def __post_init__(self) -> None:
         refuse_taken_names(self.pinned, (*CELL_COLUMNS, *((SEQUENCE_COLUMN,) if self.with_sequence else ())))
@@ -122,25 +115,25 @@ class CellChanges:
     def batch(self, records: Sequence[StreamRecord], shard: str) -> pa.RecordBatch:
         keys = _keys(self.pinned)
         expected = [(column.name, column.type) for column in keys]
-        schema = self.schema()
-        columns: list[list[Any]] = [[] for _ in schema]
+        key_parts: list[list[Any]] = [[] for _ in keys]
+        found: list[CellChange] = []
+        places: list[str] = []
         for record in records:
-            row = record.decoded()
-            if (reason := _unlike(row.key, expected)) is not None:
+            key, cells, sequence = self._reader.read(record.row)
+            if (reason := _unlike(key, expected)) is not None:
                 self.counts.dirty += 1
-                self.refuse(show_key(row.key), reason)
+                self.refuse(show_key(key), reason)
                 continue
-            changes = list(cell_changes(record.action, row.cells))
-            for place, (_, value) in enumerate(row.key):
-                columns[place] += [value] * len(changes)
-            own = columns[len(keys) :]
-            own[0] += [change.name for change in changes]
-            own[1] += [change.version for change in changes]
-            own[2] += [change.value for change in changes]
-            own[3] += [change.op for change in changes]
+            changes = cell_changes(record.action, cells)
+            found += changes
+            for values, (_, part) in zip(key_parts, key, strict=True):
+                values += [part] * len(changes)
             if self.with_sequence:
-                place_text = sequence_text(record.sequence, shard)
-                own[4] += [f"{place_text}:{change.position:010d}" for change in changes]
+                place = sequence_text(sequence, shard)
+                places += [f"{place}:{number:010d}" for number in range(len(changes))]
+        columns = [*key_parts, *([list(column) for column in zip(*found, strict=True)] or [[] for _ in CELL_COLUMNS])]
+        columns += [places] if self.with_sequence else []
+        schema = self.schema()
         arrays = [pa.array(values, one.type) for values, one in zip(columns, schema, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
