@@ -97,6 +97,17 @@ def begin_of(sender: Sender, stream_id: str, shard: str) -> Position:
     return Position(Place.BEGIN, sender.send(get_shard_iterator(stream_id, shard)).iterator)
 
 
+def first_at(sender: Sender, iterator: str, table: str) -> SequenceInfo | None:
+    """The record that comes next at a place; None when there is none yet."""
+    while True:
+        page = sender.send(get_stream_records(iterator, 1, table))
+        if page.records:
+            return page.records[0].sequence
+        if not page.may_more or page.next_iterator in (None, iterator):
+            return None
+        iterator = page.next_iterator or iterator
+
+
 # ---- reading
 
 
@@ -201,8 +212,7 @@ class SpanReader:
         Asked after a page was fetched: had the page a record from beyond, this look would find the first of those.
         """
         if self._stop_first is None:
-            page = self._page(stop.iterator, 1)
-            self._stop_first = page.records[0].sequence if page.records else None
+            self._stop_first = first_at(self._sender, stop.iterator, self._table)
         return self._stop_first
 
     def _cut(self, iterator: str, page: StreamPage, count: int) -> Position:
@@ -210,7 +220,7 @@ class SpanReader:
         left = count
         while left:
             before = self._page(iterator, left)
-            if not before.records or before.next_iterator is None:
+            if before.next_iterator is None or not (before.records or before.may_more):
                 raise ProtocolError(f"shard {self.shard}: records that were read are not there when asked for again")
             left, iterator = left - len(before.records), before.next_iterator
         position = Position(Place.AT, iterator, page.records[count].sequence)
@@ -299,10 +309,7 @@ class Search:
         """A place that is before the time, and before `stop` too: there may be a record that came late."""
         micros = self.micros
         if stop is not None and stop.place is Place.AT:
-            first = stop.first
-            if first is None:
-                page = self.sender.send(get_stream_records(stop.iterator, 1, self.table))
-                first = page.records[0].sequence if page.records else None
+            first = stop.first or first_at(self.sender, stop.iterator, self.table)
             micros = min(micros, first.timestamp) if first else micros
         return seek(self.sender, self.shape.id, shard, micros)
 

@@ -223,7 +223,7 @@ class MemoryStream:
         visible = self._visible(log)
         answer = pb.GetStreamRecordResponse()
         answer.consumed.capacity_unit.read = 1
-        if self.shares_log and place < visible and int(empties) < 2 and asked.limit > 1:
+        if self.shares_log and place < visible and int(empties) < 2:
             answer.next_shard_iterator = self._named(log, place, int(empties) + 1)
             answer.may_more_record = True
             return bytes(answer.SerializeToString())

@@ -137,9 +137,10 @@ def test_an_empty_page_of_a_shared_log_is_no_end():
     assert reader.end.first is not None
 
 
+@pytest.mark.parametrize("shares_log", [False, True])
 @pytest.mark.parametrize("page_records", [1, 2, 1000])
-def test_a_known_end_is_met_by_its_record_whatever_the_times_say(page_records):
-    stream = a_stream(1, 2, 10, 3, page_records=page_records)
+def test_a_known_end_is_met_by_its_record_whatever_the_times_say(page_records, shares_log):
+    stream = a_stream(1, 2, 10, 3, page_records=page_records, shares_log=shares_log)
     _, reader = read(stream, at_begin(stream), Reach(micros(10)))
     write(stream, 4)
 
@@ -149,9 +150,10 @@ def test_a_known_end_is_met_by_its_record_whatever_the_times_say(page_records):
     assert again.end == reader.end
 
 
+@pytest.mark.parametrize("shares_log", [False, True])
 @pytest.mark.parametrize("page_records", [1, 2, 1000])
-def test_a_known_end_without_a_record_holds_when_records_have_come_since(page_records):
-    stream = a_stream(1, 2, page_records=page_records)
+def test_a_known_end_without_a_record_holds_when_records_have_come_since(page_records, shares_log):
+    stream = a_stream(1, 2, page_records=page_records, shares_log=shares_log)
     _, reader = read(stream, at_begin(stream), Reach(micros(10)))
     write(stream, 3, 12)
 
