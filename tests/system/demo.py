@@ -24,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.system import compare, sample
+from tests.system.demo_windows import BACKFILLED, CELLS, ROWS, Drive, export_windows, switch_on, verdict, windows_table
+from tests.system.examples import copy_examples
 from tests.system.services import emulator, stop_on_signals
 from tests.system.stack import Stack, StackBroke
 
@@ -76,21 +78,19 @@ def main() -> int:
     FOLDER.mkdir()
     try:
         with emulator(FOLDER / "emulator", FOLDER / "emulator.log") as services:
-            outcomes = _demonstrate(services, options.rows, out)
+            problems = _demonstrate(services, options.rows, out)
     except (StackBroke, RuntimeError) as broke:
         out.print(f"[red]{broke}[/red]")
         return 1
     except KeyboardInterrupt:
         out.print("Stopped; nothing is left running.")
         return 130
-    out.print(_closing_table(outcomes, options.rows))
     out.print(f"Everything took {time.monotonic() - began:.0f} s. Files: .demo/published/, logs: .demo/airflow/logs/")
-    failed = [o for o in outcomes if o.problem]
-    for outcome in failed:
-        out.print(f"[red]{outcome.example.dag_id}: {outcome.problem}[/red]")
-    if not failed:
-        out.print(f"Every row of {len(outcomes)} exports equals the table. To try things by hand: make up")
-    return 1 if failed else 0
+    for problem in problems:
+        out.print(f"[red]{problem}[/red]", soft_wrap=True)
+    if not problems:
+        out.print("Every export equals what was written. To try things by hand: make up")
+    return 1 if problems else 0
 
 
 def _options() -> argparse.Namespace:
@@ -99,21 +99,44 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _demonstrate(services: dict[str, Any], rows: int, out: Console) -> list[Outcome]:
+def _demonstrate(services: dict[str, Any], rows: int, out: Console) -> list[str]:
+    """What is wrong; empty when all is well."""
     out.print(f"Emulator: Tablestore at {services['tablestore']['endpoint']}, OSS at {services['oss']['endpoint']}")
+    drive = Drive(services, FOLDER)
+    starts = {ROWS: drive.windows[BACKFILLED].start, CELLS: drive.following.start}
+    dags = copy_examples(FOLDER / "dags", drive.following.start, starts)
     loader = _start_loading(services, rows)
-    with Stack(FOLDER / "airflow", ROOT / "dags", services["env"]) as stack:
-        out.print(f"Airflow is starting at {stack.url} while {rows:,} rows of {sample.TABLE} are loaded ...")
-        _wait_loaded(loader, rows, out)
-        stack.wait_healthy([e.dag_id for e in EXAMPLES])
-        for error in stack.import_errors():
-            raise StackBroke(f"a DAG file does not import:\n{error}")
-        out.print(f"Airflow is ready; starting {len(EXAMPLES)} runs over its REST API.")
-        runs = {e.dag_id: stack.trigger(e.dag_id) for e in EXAMPLES}
-        states = _watch(stack, runs, out)
-        expected = compare.table_rows(sample.sdk_client(services["tablestore"]), sample.TABLE, KEY_NAMES)
-        out.print(f"Reading {len(expected):,} rows back with the official SDK and comparing each export ...")
-        return [_judge(stack, services, e, runs[e.dag_id], states[e.dag_id], expected) for e in EXAMPLES]
+    drive.begin()
+    try:
+        with Stack(FOLDER / "airflow", dags, services["env"]) as stack:
+            out.print(f"Airflow is starting at {stack.url} while {rows:,} rows of {sample.TABLE} are loaded ...")
+            _wait_loaded(loader, rows, out)
+            drive.wait_for_past()
+            stack.wait_healthy([*(e.dag_id for e in EXAMPLES), ROWS, CELLS])
+            for error in stack.import_errors():
+                raise StackBroke(f"a DAG file does not import:\n{error}")
+            out.print("Airflow is ready.")
+            switch_on(stack, drive, out)
+            outcomes = _full_exports(stack, services, out)
+            out.print(_closing_table(outcomes, rows))
+            exported = export_windows(stack, drive, out)
+    finally:
+        drive.end()
+    out.print(windows_table(exported))
+    problems = [f"{o.example.dag_id}: {o.problem}" for o in outcomes if o.problem]
+    problems += [f"window {e.window}: {e.problem}" for e in exported if e.problem]
+    if not any(e.problem for e in exported):
+        out.print(verdict(drive, exported))
+    return problems
+
+
+def _full_exports(stack: Stack, services: dict[str, Any], out: Console) -> list[Outcome]:
+    out.print(f"Starting {len(EXAMPLES)} full exports over Airflow's REST API.")
+    runs = {e.dag_id: stack.trigger(e.dag_id) for e in EXAMPLES}
+    states = _watch(stack, runs, out)
+    expected = compare.table_rows(sample.sdk_client(services["tablestore"]), sample.TABLE, KEY_NAMES)
+    out.print(f"Reading {len(expected):,} rows back with the official SDK and comparing each export ...")
+    return [_judge(stack, services, e, runs[e.dag_id], states[e.dag_id], expected) for e in EXAMPLES]
 
 
 def _start_loading(services: dict[str, Any], rows: int) -> subprocess.Popen[str]:

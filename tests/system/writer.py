@@ -22,7 +22,7 @@ from tests.system import sample
 TABLE = "ots_gps_live"
 RETENTION_HOURS = 24
 DRIVERS = 40
-PAUSE_SECONDS = 0.004
+PAUSE_SECONDS = 0.01
 CHOSEN = ("name", "speed", "change")
 """The columns, beside the key, that the example with one row per change asks for."""
 
@@ -126,12 +126,21 @@ def write(client: Any, one: Change) -> None:
 
 
 def main() -> None:
-    """Write until standard input ends. Its first line says where to; the journal is the first argument."""
+    """Write until standard input ends. Its first line says where to; the journal is the first argument.
+
+    The line `hold` is answered with the number of changes so far, and nothing is written until another line comes.
+    """
     services = json.loads(sys.stdin.readline())
     client = sample.sdk_client(services["tablestore"])
     number = 0
     with Path(sys.argv[1]).open("a", buffering=1) as kept:
-        while not select.select([sys.stdin], [], [], 0)[0]:
+        while True:
+            while select.select([sys.stdin], [], [], 0)[0]:
+                if not sys.stdin.readline():
+                    return
+                print(number, flush=True)
+                if not sys.stdin.readline():
+                    return
             one = change(number)
             write(client, one)
             kept.write(one.to_line())
