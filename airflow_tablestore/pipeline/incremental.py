@@ -146,14 +146,14 @@ def plan_window(
 
     :param most_parts: the most tasks that may be mapped.
     """
-    from airflow_tablestore.pipeline.window_planning import claimed, divided_window, pinned, window_before
-    from airflow_tablestore.pipeline.window_standing import published_window, record, standing_manifest
+    from airflow_tablestore.pipeline.window_planning import divided_window, pinned, window_before
+    from airflow_tablestore.pipeline.window_standing import record, sink_of
     from airflow_tablestore.wire.table import describe_table
 
-    target, run, ledger = export.target(window), window_key(window), ledger_of(export, services)
-    standing = standing_manifest(export, services, window, target)
+    sink, run, ledger = sink_of(export, services, window), window_key(window), ledger_of(export, services)
+    standing = sink.standing()
     description = services.client.send(describe_table(export.source.table))
-    published = published_window(services, target, standing, run)
+    published = sink.published(standing)
     entry = ledger.window(window.start)
     if published and not force:
         if entry is None or entry.state is not (WindowState.ACCEPTED if published[1].loss else WindowState.PUBLISHED):
@@ -167,7 +167,7 @@ def plan_window(
         plan = WindowPlan(replace(head, loss=entry.reason, stream_id=entry.stream_id), ())
     else:
         plan = divided_window(export, services, window, description, standing, head, before, most_parts)
-    return WindowPlan(claimed(export, services, target, standing, plan.head), plan.parts)
+    return WindowPlan(sink.claimed(standing, plan.head), plan.parts)
 
 
 def export_part(
@@ -198,37 +198,25 @@ def publish_window(
 
     :raises StartOver: another run has fixed the end elsewhere (task "plan"); or as in publishing a full export.
     """
-    from airflow_tablestore.pipeline.publish import Publication, publish_objects
     from airflow_tablestore.pipeline.window_manifest import manifest_of
-    from airflow_tablestore.pipeline.window_standing import published_window, record, report_of, standing_manifest
+    from airflow_tablestore.pipeline.window_standing import record, report_of, sink_of
 
-    target = export.target(head.window)
-    standing = standing_manifest(export, services, head.window, target)
-    published = published_window(services, target, standing, head.run)
+    sink = sink_of(export, services, head.window)
+    published = sink.published(sink.standing())
     if published and (head.is_published or published[0].claim > head.claim):
-        _drop(services, reports)
-        return report_of(export, services, target, *published, was_published=True)
+        sink.drop(reports)
+        return report_of(export, services, *published, was_published=True)
     if head.is_published:
-        raise StartOver(
-            f"{services.store.uri(target.prefix)} does not hold window {head.window} any more.", task="plan"
-        )
+        raise StartOver(f"{sink.manifest} does not hold window {head.window} any more.", task="plan")
     began = time.monotonic()
     reports = _of_plan(head, reports)
-    manifest = manifest_of(export, target, head, reports, _fixed_bounds(export, services, head, reports))
-    publication = Publication(
-        prefix=target.prefix,
-        attempt=attempt,
-        manifest=manifest,
-        uploads=tuple(upload for report in reports for upload in report.objects),
-        write_mode=target.write_mode,
-        truncates_foreign=target.truncates_foreign,
-        errors=export.limits.errors,
-    )
-    manifest = publish_objects(services.store, publication)
-    window = manifest.window_of(head.run) or manifest.windows[0]
+    bounds = _fixed_bounds(export, services, head, reports)
+    made = manifest_of(export, sink.format, head, reports, bounds)
+    manifest = sink.publish(made, reports, attempt, export.limits.errors)
+    window = manifest.window_of(head.run) or made.windows[0]
     record(export, services, manifest, window)
     seconds = max((report.seconds for report in reports), default=0.0) + time.monotonic() - began
-    return replace(report_of(export, services, target, manifest, window), seconds=seconds)
+    return replace(report_of(export, services, manifest, window), seconds=seconds)
 
 
 def accept_loss(export: Incremental, services: WindowServices, window: Window, reason: str) -> WindowEntry:
@@ -264,9 +252,9 @@ def _export_window(
     repin: bool,
     ahead: Ahead | None,
 ) -> WindowReport:
-    from airflow_tablestore.pipeline.window_standing import published_window, report_of, standing_manifest
+    from airflow_tablestore.pipeline.window_standing import report_of, sink_of
 
-    began = time.monotonic()
+    began, sink = time.monotonic(), sink_of(export, services, window)
     for last in (*([False] * (MOST_ROUNDS - 1)), True):
         plan = plan_window(export, services, window, most_parts=1, force=force, repin=repin)
         reports: list[PartReport] = []
@@ -276,18 +264,15 @@ def _export_window(
             report = publish_window(export, services, plan.head, reports, attempt=attempt)
             return replace(report, seconds=time.monotonic() - began)
         except StartOver as error:
-            _drop(services, reports)
+            sink.drop(reports)
             if error.task != "plan" or last:
                 raise
         except Superseded:
-            _drop(services, reports)
-            target = export.target(window)
-            published = published_window(
-                services, target, standing_manifest(export, services, window, target), plan.head.run
-            )
+            sink.drop(reports)
+            published = sink.published(sink.standing())
             if published is None:
                 raise
-            return report_of(export, services, target, *published, was_published=True)
+            return report_of(export, services, *published, was_published=True)
     raise StartOver(f"Window {window} could not be fixed.", task="plan")
 
 
@@ -301,30 +286,14 @@ def _export_part(
     ahead: Ahead | None,
 ) -> PartReport:
     from airflow_tablestore.pipeline.window_reading import Reading
+    from airflow_tablestore.pipeline.window_standing import sink_of
 
-    reading = Reading(
-        export.pipeline,
-        export.source,
-        export.target(head.window),
-        export.limits,
-        services.client,
-        services.store,
-        head,
-        attempt,
-        progress,
-        ahead,
-    )
+    sink = sink_of(export, services, head.window)
+    reading = Reading(export.source, sink, export.limits, services.client, head, attempt, progress, ahead)
     try:
         return reading.part(part)
     except PositionLost as error:
         raise lost(export, services, head.window, head.stream_id, str(error)) from error
-
-
-def _drop(services: WindowServices, reports: Sequence[PartReport]) -> None:
-    """Abort what was uploaded in vain."""
-    for report in reports:
-        for upload in report.objects:
-            services.store.abort(upload.key, upload.upload_id)
 
 
 # ---- publishing

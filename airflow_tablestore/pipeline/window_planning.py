@@ -1,4 +1,4 @@
-"""The plan of a window: its columns, its shards in parts, and a claim on its prefix."""
+"""The plan of a window: its columns, and its shards in parts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ from dataclasses import replace
 
 from airflow_tablestore.consumer.shards import describe
 from airflow_tablestore.errors import PositionLost, SpecError
-from airflow_tablestore.pipeline.claim import take_claim
-from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
 from airflow_tablestore.pipeline.contract import Schema
-from airflow_tablestore.pipeline.fence import run_name
 from airflow_tablestore.pipeline.ledger import Ledger, WindowEntry, WindowState
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.selection import ChangeMode
 from airflow_tablestore.pipeline.sources.stream import pin_changes
-from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.pipeline.window_bounds import Lost, Scout, divided, shard_tasks
 from airflow_tablestore.pipeline.window_job import Incremental, WindowServices, ledger_of, lost, service_time
@@ -89,19 +85,3 @@ def divided_window(
         ended=tuple(shard for shard in bounds.begin.ended if shard in listed),
     )
     return WindowPlan(head, parts)
-
-
-def claimed(
-    export: Incremental, services: WindowServices, target: ObjectTarget, standing: Manifest | None, head: WindowHead
-) -> WindowHead:
-    """The head with a claim on the prefix, and the name of the window's objects.
-
-    :raises SpecError: something stands there that this write_mode leaves alone, or objects with other columns.
-    """
-    store, place = services.store, services.store.uri(target.prefix)
-    refuse_conflict(store, target, export.pipeline)
-    if target.write_mode is WriteMode.APPEND and standing:
-        refuse_mixed_schemas(head.schema, standing, head.run, place)
-    at_least = standing.claim + 1 if standing else 1
-    claim = take_claim(store, target.prefix, export.pipeline, head.run, at_least)
-    return replace(head, claim=claim, name=run_name(store, target.prefix, export.pipeline, head.run, claim))

@@ -9,17 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_tablestore.consumer.shards import describe
 from airflow_tablestore.consumer.stream import Ahead, Position, Reach, SpanReader, begin_of
 from airflow_tablestore.pipeline.boundaries import micros_of
-from airflow_tablestore.pipeline.claim import UploadLog
-from airflow_tablestore.pipeline.contract import Limits, Progress
+from airflow_tablestore.pipeline.contract import Limits, Progress, Writer
 from airflow_tablestore.pipeline.dirty import DirtyRecords
-from airflow_tablestore.pipeline.layout import object_key
 from airflow_tablestore.pipeline.run import (
     Receipt,
     Work,
@@ -30,12 +28,10 @@ from airflow_tablestore.pipeline.run import (
     stopped_by,
 )
 from airflow_tablestore.pipeline.selection import ChangeSelection
-from airflow_tablestore.pipeline.sinks.objects import ObjectWriter
 from airflow_tablestore.pipeline.sources.stream import Decoding, StreamSource, output_columns
-from airflow_tablestore.pipeline.store import Store
-from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.throttle import Throttle
 from airflow_tablestore.pipeline.transforms.columns import Columns
+from airflow_tablestore.pipeline.window_objects import PartObjects, WindowObjects
 from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead
 
 if TYPE_CHECKING:
@@ -46,12 +42,10 @@ if TYPE_CHECKING:
 class Reading:
     """What reading a window needs. `ahead` keeps what was fetched from beyond it, for the next one."""
 
-    pipeline: str
     selection: ChangeSelection
-    target: ObjectTarget
+    sink: WindowObjects
     limits: Limits
     client: StreamSender
-    store: Store
     head: WindowHead
     attempt: int
     progress: Progress
@@ -65,11 +59,8 @@ class Reading:
         keep_memory_flat()
         self.progress.expect(0)
         began, stop = time.monotonic(), threading.Event()
-        log = UploadLog(
-            stopped_by(stop, self.store), self.target.prefix, self.pipeline, self.head.claim, part.number, self.attempt
-        )
-        log.take_over()
-        work = _PartWork(self, log, stop)
+        sink = replace(self.sink, store=stopped_by(stop, self.sink.store))
+        work = _PartWork(self, sink.part(self.head, part.number, self.attempt), stop)
         try:
             ends = work.read(part)
         except BaseException:  # also Ctrl-C: what was uploaded is of no use without the rest
@@ -97,17 +88,17 @@ class _ShardWork:
     task: ShardTask
     span: SpanReader
     source: StreamSource
-    writer: ObjectWriter
+    writer: Writer
     receipt: Receipt = field(default_factory=lambda: Receipt((), 0, 0, 0))
 
 
 class _PartWork:
     """The shards of a part, as they are read."""
 
-    def __init__(self, reading: Reading, log: UploadLog, stop: threading.Event):
+    def __init__(self, reading: Reading, objects: PartObjects, stop: threading.Event):
         self.shards: list[_ShardWork] = []
-        self._reading, self._log, self._stop = reading, log, stop
-        self._client, self._store = stopped_by(stop, reading.client), stopped_by(stop, reading.store)
+        self._reading, self._objects, self._stop = reading, objects, stop
+        self._client = stopped_by(stop, reading.client)
         self._dirty = DirtyRecords(reading.limits.errors)
         self._throttle = Throttle(reading.limits, max(reading.head.parts, 1), sleep=stop.wait)
         columns = output_columns(reading.selection)
@@ -165,16 +156,7 @@ class _PartWork:
         )
         source = StreamSource(span, Decoding(reading.selection, reading.head.schema, self._dirty.add))
         schema = output_schema(source.schema(), self._transforms)
-        target = reading.target
-        writer = ObjectWriter(
-            self._store, self._log, target.format, schema, partial(self._key, task), target.max_object_bytes
-        )
-        return _ShardWork(task, span, source, writer)
-
-    def _key(self, task: ShardTask, number: int) -> str:
-        target, name = self._reading.target, self._reading.head.name
-        pipeline, suffix = self._reading.pipeline, target.format.suffix
-        return object_key(target.prefix, pipeline, name, task.number, task.branch, number, suffix)
+        return _ShardWork(task, span, source, self._objects.writer(task, schema))
 
     def _carry(self, shard: _ShardWork) -> None:
         keys = tuple(column.name for column in self._reading.head.schema.columns if column.is_key)
@@ -182,7 +164,7 @@ class _PartWork:
             Work(
                 shard.source,
                 self._transforms,
-                self._reading.target.format,
+                self._reading.sink.format,
                 shard.writer,
                 self._dirty,
                 self._throttle,
