@@ -25,6 +25,7 @@ from tests.judges.runtimes import (
     pip_version,
     python,
     python_with_compiled_codec,
+    python_with_pyodps,
     this_python,
 )
 
@@ -94,6 +95,7 @@ def judges() -> list[Judge]:
         *(judge for version, compiled in PYTHONS.items() for judge in _pythons(version, compiled)),
         *_other_languages(),
         *_oss(),
+        *_maxcompute(),
     ]
 
 
@@ -138,6 +140,21 @@ def _oss() -> list[Judge]:
         Judge(f"{name} {signature}", "OSS", f"{client}, signature {signature}", runtime, file, options)
         for name, client, runtime, file in clients
         for signature, options in (("V1", {}), ("V4", {"v4": True}))
+    ]
+
+
+def _maxcompute() -> list[Judge]:
+    client = f"Python `pyodps` {pip_version('pyodps')}"
+    settings = (
+        ("V2", "the signature before V4, compiled codec", {}),
+        ("V4", "signature V4, compiled codec", {"v4": True}),
+        ("pure", "signature V4, codec in Python", {"v4": True, "pure": True}),
+    )
+    return [
+        Judge(
+            f"pyodps {name}", "MaxCompute", f"{client}, {said}", python_with_pyodps, "python/pyodps_cases.py", options
+        )
+        for name, said, options in settings
     ]
 
 

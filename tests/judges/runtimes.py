@@ -70,6 +70,18 @@ def python_with_compiled_codec(version: str) -> Program:
 
 
 @cache
+def python_with_pyodps() -> Program:
+    """This Python with what `python/pyodps.txt` names: pyodps, and what it needs for Arrow and for compression."""
+    wanted, target = HERE / "python/pyodps.txt", FOLDER / "pyodps"
+    if not _is_made(target, [wanted, CONSTRAINTS]):
+        _do([sys.executable, "-m", "venv", "--clear", str(target)])
+        pip = [str(target / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+        _do([*pip, "-c", str(CONSTRAINTS), "-r", str(wanted)])
+        _mark_made(target, [wanted, CONSTRAINTS])
+    return Program((str(target / "bin/python"),))
+
+
+@cache
 def node() -> Program:
     """Node with the packages of `node/package.json`."""
     if not (shutil.which("node") and shutil.which("npm")):
