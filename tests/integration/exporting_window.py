@@ -1,4 +1,4 @@
-"""One window export in a process of its own, to be killed: python -m tests.integration.exporting_window URL FOLDER …
+"""A window export, killed before its first change, before its second …: python -m tests.integration.exporting_window …
 
 The table and the ledger are in the emulator at that address, the store is a folder. Each folder has its own ledger.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import airflow_tablestore.pipeline.window_planning
+import airflow_tablestore.pipeline.window_reading  # noqa: F401
 from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE
 from airflow_tablestore.pipeline.incremental import Incremental, WindowServices, export_window
@@ -102,18 +103,24 @@ def stepped(client: Client, folder: Path, steps: Steps) -> WindowServices:
     return WindowServices(asked, asked, store)
 
 
+def run(url: str, folder: Path, start: datetime, nth: int) -> None:
+    with client_of(url) as client:
+        export_window(export_of(folder), stepped(client, folder, Steps(nth)), Window(start, start + EVERY))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("folder", type=Path)
     parser.add_argument("start", type=lambda text: datetime.fromisoformat(text).astimezone(UTC))
-    parser.add_argument("--nth", type=int, default=0)
+    parser.add_argument("count", type=int)
     asked = parser.parse_args()
-    with client_of(asked.url) as client:
-        services = stepped(client, asked.folder, Steps(asked.nth))
-        window = Window(asked.start, asked.start + EVERY)
-        report = export_window(export_of(asked.folder), services, window)
-    sys.stdout.write(f"{report.rows}\n")
+    for nth in range(1, asked.count + 1):  # each is a process of its own, which has nothing to import any more
+        child = os.fork()
+        if not child:
+            run(asked.url, asked.folder / f"n{nth}", asked.start, nth)
+            os._exit(0)
+        print(os.WTERMSIG(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":

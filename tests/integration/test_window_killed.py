@@ -76,31 +76,20 @@ def test_every_step_of_a_window_is_one_that_a_kill_is_tried_before(world, tmp_pa
 
 def test_a_window_killed_before_any_change_is_made_good_by_the_next_run(world, tmp_path):
     count = world.steps(tmp_path / "counted").changes
-    running: list[tuple[int, Path, subprocess.Popen[bytes]]] = []
 
-    def start(nth: int) -> tuple[int, Path, subprocess.Popen[bytes]]:
-        folder = tmp_path / f"n{nth}"
-        command = [sys.executable, "-m", "tests.integration.exporting_window", world.url, str(folder)]
-        command += [world.start.isoformat(), "--nth", str(nth)]
-        return nth, folder, subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [sys.executable, "-m", "tests.integration.exporting_window", world.url, str(tmp_path)]
+    done = subprocess.run([*command, world.start.isoformat(), str(count)], cwd=ROOT, capture_output=True, timeout=300)
 
-    def settle(nth: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == -signal.SIGKILL, f"change {nth}: {errors.decode()[-2000:]}"
-        store: Any = FolderStore(folder)
-        before = published_ids(store, export_of(folder), world.first)
+    assert done.stdout.split() == [b"%d" % signal.SIGKILL] * count, done.stderr.decode()[-2000:]
+    for nth in range(1, count + 1):
+        store: Any = FolderStore(tmp_path / f"n{nth}")
+        exported = export_of(store.folder)
+        before = published_ids(store, exported, world.first)
         assert before is None or sorted(before) == world.written[world.first], f"change {nth}"
         with client_of(world.url) as client:
-            services = stepped(client, folder, Steps())
+            services = stepped(client, store.folder, Steps())
             for window in (world.second, world.first) if nth % 2 else (world.first, world.second):
-                export_window(export_of(folder), services, window)
+                export_window(exported, services, window)
         for window, ids in world.written.items():
-            assert sorted(published_ids(store, export_of(folder), window) or []) == ids, f"change {nth}"
+            assert sorted(published_ids(store, exported, window) or []) == ids, f"change {nth}"
         assert len(store.pending_uploads()) <= 2  # begun, and killed before they were on record
-
-    for nth in range(1, count + 1):
-        running.append(start(nth))
-        if len(running) == 2:
-            settle(*running.pop(0))
-    for left in running:
-        settle(*left)
