@@ -1,7 +1,7 @@
 """A table with a change log, and a status table, in memory: what the window engine asks of Tablestore.
 
 It answers calls by their bytes, with the service's own rows. Tests write, split, merge, hide and expire; `journal` is
-what was written, in order, whoever reads it. Iterators are opaque: no two are alike, even of one place.
+what was written, in order, and `shard_of` where. Iterators are opaque: no two are alike, even of one place.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class MemoryStream:
         self.micros = (now - EPOCH) // timedelta(microseconds=1)
         self.skew_micros = 0
         self.journal: list[tuple[int, int]] = []
+        self.shard_of: dict[int, str] = {}
+        self.parents_of: dict[str, tuple[str, ...]] = {}
         self.asked: list[str] = []
         self.status: dict[tuple[str, ...], Cells] | None = None
         self.before: Callable[[str], None] = lambda operation: None
@@ -100,6 +102,7 @@ class MemoryStream:
             row = Row((("id", number),), (Cell("n", number, timestamp=1),), sequence=SequenceInfo(log.epoch, micros, 0))
             log.records.append((micros, encode_rows([row])))
             self.journal.append((number, micros))
+            self.shard_of[number] = log.id
             return number
 
     @property
@@ -294,6 +297,7 @@ class MemoryStream:
         if any(other.seen is not None for other in self.shards.values()):
             log.seen = (0, False)
         self.shards[log.id] = log
+        self.parents_of[log.id] = parents
         return log.id
 
     def _close(self, shard: str) -> None:

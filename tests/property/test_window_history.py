@@ -243,6 +243,16 @@ class History:
             assert not lost
         event(f"lost windows: {'some' if lost else 'none'}")
 
+    def check_order(self) -> None:
+        """No change of a child is in an earlier window than one of its parents."""
+        spans: dict[str, list[int]] = {}
+        for number, one in enumerate(self.windows()):
+            for id_ in published_ids(self.store, self.export, one) or []:
+                spans.setdefault(self.stream.shard_of[id_], []).append(number)
+        for shard, numbers in spans.items():
+            for parent in self.stream.parents_of[shard]:
+                assert max(spans.get(parent, [0])) <= min(numbers), f"{shard} was read before its parent {parent}"
+
     def accept(self) -> None:
         for one in sorted(self.lost):
             if published_ids(self.store, self.export, one) is None:
@@ -254,7 +264,7 @@ class History:
 numbers = st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5, 8, 9])
 shards = st.integers(0, 3)
 writing = st.one_of(
-    st.tuples(st.just("write"), shards, st.sampled_from([0, 0, 0, -40, -400, 60]), st.integers(1, 4)),
+    st.tuples(st.just("write"), shards, st.sampled_from([0, 0, 0, -40, -400, -1500, 60]), st.integers(1, 4)),
     st.tuples(st.just("advance"), st.sampled_from([20, 100, 310, 310, 610])),
     st.tuples(st.just("split"), shards),
     st.tuples(st.just("merge"), shards),
@@ -284,6 +294,7 @@ def settled(stream: tuple[int, int, bool], *actions: tuple[Any, ...]) -> History
         history.do(action)
     history.finish()
     history.check()
+    history.check_order()
     history.accept()
     return history
 
