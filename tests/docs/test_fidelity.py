@@ -11,7 +11,8 @@ from tests.docs.pages import NAMED_TEST, ROOT, is_there
 
 FIDELITY = ROOT / "docs/reference/emulator-fidelity.md"
 TABLESTORE = ROOT / "docs/reference/emulator-tablestore.md"
-PAGES = (FIDELITY, TABLESTORE)
+MAXCOMPUTE = ROOT / "docs/reference/emulator-maxcompute.md"
+PAGES = (FIDELITY, TABLESTORE, MAXCOMPUTE)
 WITHOUT_TESTS = ("Served", "Not verified")
 """What judges are asked about, and what nobody knows."""
 

@@ -46,7 +46,7 @@ def get_project(store: Store, request: Request) -> Answer:
             element("Clusters"),
         ],
     )
-    return xml_answer(document(root), **{"x-odps-owner": OWNER, "x-odps-creation-time": times})
+    return xml_answer(document(root), **{"x-odps-owner": OWNER, "x-odps-creation-time": times, "last-modified": times})
 
 
 def get_tunnel(store: Store, request: Request) -> Answer:
