@@ -45,18 +45,20 @@ def operators_page() -> str:
     from airflow_tablestore.factory import dag_from_spec, load_specs
     from airflow_tablestore.hooks.oss import ObjectStoreHook
     from airflow_tablestore.hooks.tablestore import TablestoreHook
-    from airflow_tablestore.operators import full_export
+    from airflow_tablestore.operators import full_export, incremental, windows
     from airflow_tablestore.operators.links import PublishedObjectsLink
+    from airflow_tablestore.sensors import windows as sensors
 
     parts = [
         "# Operators, hooks and the factory\n",
         NOTE.format(source="the signatures and docstrings in airflow_tablestore"),
-        "How to use them: [operators in a DAG file of your own](../howto/operators.md).\n",
+        "How to use them: [operators in a DAG file of your own](../howto/operators.md),\n"
+        "[windows in Airflow](../howto/windows-in-airflow.md).\n",
         "## Specs as DAGs\n",
         *(_function(one) for one in (load_specs, dag_from_spec)),
-        "## The task group\n",
-        _function(full_export.full_export),
-        "## The three operators\n",
+        "## The task groups\n",
+        *(_function(one) for one in (full_export.full_export, incremental.incremental, incremental.window_params)),
+        "## The operators of a full export\n",
         _shared(full_export.FullExportTask),
         *(
             _operator(one, full_export.FullExportTask)
@@ -65,6 +67,27 @@ def operators_page() -> str:
                 full_export.ExportSplitOperator,
                 full_export.PublishExportOperator,
             )
+        ),
+        "## The operators of an incremental export\n",
+        "`ExportWindowOperator` alone, or the other three where a window is mapped.\n",
+        _shared(windows.IncrementalTask),
+        "`ExportWindowOperator` and `PlanWindowOperator` take these too:\n",
+        f"{_table(windows.AskedTask)}\n\nFurther template fields of both: {_names(_more(windows.AskedTask))}.\n",
+        *(
+            _operator(one, windows.AskedTask if issubclass(one, windows.AskedTask) else windows.IncrementalTask)
+            for one in (
+                incremental.ExportWindowOperator,
+                incremental.PlanWindowOperator,
+                incremental.ExportShardsOperator,
+                incremental.PublishWindowOperator,
+            )
+        ),
+        "## Sensors\n",
+        "Both take these arguments, and those of every Airflow sensor:\n",
+        f"{_table(sensors.LedgerSensor)}\n\nTemplate fields of both: {_names(sensors.LedgerSensor.template_fields)}.\n",
+        *(
+            _operator(one, sensors.LedgerSensor)
+            for one in (sensors.WindowPublishedSensor, sensors.StreamExpiryRiskSensor)
         ),
         "## Hooks\n",
         *(_hook(one) for one in (TablestoreHook, ObjectStoreHook)),
@@ -83,9 +106,14 @@ def _function(function: Any) -> str:
 
 def _shared(base: Any) -> str:
     return (
-        "All three take these arguments, and those of every Airflow operator:\n\n"
-        f"{_table(base)}\n\nTemplate fields of all three: {_names(base.template_fields)}.\n"
+        "All take these arguments, and those of every Airflow operator:\n\n"
+        f"{_table(base)}\n\nTemplate fields of all: {_names(base.template_fields)}.\n"
     )
+
+
+def _more(operator: Any) -> list[str]:
+    """The template fields that an operator has beside those of the one that it extends."""
+    return [name for name in operator.template_fields if name not in operator.__base__.template_fields]
 
 
 def _operator(operator: Any, base: Any) -> str:

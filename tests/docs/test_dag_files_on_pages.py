@@ -11,8 +11,10 @@ import pytest
 
 from tests.docs.pages import ROOT, Block, blocks
 
-PAGE = ROOT / "docs/howto/operators.md"
-DAG_FILES = [block for block in blocks(PAGE) if block.language == "python" and "with DAG(" in block.text]
+PAGES = (ROOT / "docs/howto/operators.md", ROOT / "docs/howto/windows-in-airflow.md")
+DAG_FILES = [
+    block for page in PAGES for block in blocks(page) if block.language == "python" and "with DAG(" in block.text
+]
 
 TELL_DAGS = """
 import json, runpy, sys
