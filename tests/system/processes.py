@@ -55,10 +55,16 @@ def adopt_orphans() -> None:
 
 
 def left_behind() -> list[str]:
-    """The command lines of all processes that this one has started or adopted and that still run; they are ended."""
+    """The command lines of all processes that this one has started or adopted and that still run; they are ended.
+
+    For the very end: it also takes away the exit codes that others may wait for.
+    """
     alive = [p for p in psutil.Process().children(recursive=True) if not _has_ended(p)]
     told = [_command(p) for p in alive]
     _kill(alive)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass  # an orphan that has ended stays in the list of processes until its adopter has asked for its code
     return told
 
 
