@@ -333,6 +333,23 @@ def test_deleting_every_column_leaves_the_row(client):
     assert columns_of(client, "k") == []
 
 
+@pytest.mark.parametrize("change", [{"DELETE_ALL": ["a"]}, {"DELETE": [("a", None, 1)]}], ids=["all", "one"])
+def test_only_deleting_columns_makes_no_row(client, change):
+    make_table(client)
+
+    update(client, "never there", change)
+
+    assert columns_of(client, "never there") is None
+
+
+def test_deleting_and_putting_columns_makes_a_row(client):
+    make_table(client)
+
+    update(client, "k", {"PUT": [("b", 1)], "DELETE_ALL": ["a"]})
+
+    assert columns_of(client, "k") == [("b", 1)]
+
+
 def test_delete_removes_the_row(client):
     make_table(client)
     put(client, "k", ("a", 1))

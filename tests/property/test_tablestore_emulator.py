@@ -86,6 +86,9 @@ class Model:
         if kind == "delete":
             self.rows.pop(key, None)
             return
+        deletions = (CellOp.DELETE_ALL_VERSIONS, CellOp.DELETE_ONE_VERSION)
+        if kind == "update" and key not in self.rows and all(cell.op in deletions for cell in cells):
+            return
         row = {} if kind == "put" else {name: dict(found) for name, found in self.rows.get(key, {}).items()}
         for cell in cells:
             found = row.setdefault(cell.name, {})

@@ -87,6 +87,14 @@ def update_row(
     return _newest([kept[place] for place in sorted(kept)], versions.most)
 
 
+def only_deletes(cells: Iterable[ChangedCell]) -> bool:
+    """Whether an update asks for nothing but deletions, which make no row where there is none.
+
+    Source: the service's page on single-row operations.
+    """
+    return all(cell.op in (DELETE_ONE, DELETE_ALL) for cell in cells)
+
+
 def _incremented(kept: dict[tuple[bytes, int], StoredCell], cell: ChangedCell, stamp: int) -> StoredCell:
     newest = min((place for place in kept if place[0] == cell.name), default=None)
     base = 0

@@ -33,7 +33,7 @@ from airflow_tablestore.emulator.tablestore.keys import (
     match_key,
     sort_key,
 )
-from airflow_tablestore.emulator.tablestore.rows import alive, latest, put_row, update_row
+from airflow_tablestore.emulator.tablestore.rows import alive, latest, only_deletes, put_row, update_row
 from airflow_tablestore.emulator.tablestore.storage import RowChange, Store, Writing
 from airflow_tablestore.emulator.tablestore.table import Table
 from airflow_tablestore.emulator.tablestore.validation import (
@@ -241,6 +241,8 @@ def apply(writing: Writing, table: Table, write: Write, now_millis: int) -> tupl
         if not table.allows_update:
             raise invalid("The table does not allow updates.")
         after = update_row(before or (), change.cells, table.versions, now_millis)
+        if before is None and only_deletes(change.cells):
+            after = None
     applied = RowChange(write.action, place, key, change, before, now_millis)
     writing.change(table, applied, None if after is None else encode_row(key, after))
     return _consumed(write), _returned(write, key, after or [])

@@ -147,6 +147,17 @@ def test_an_update_keeps_the_operations_of_its_cells(world):
     )
 
 
+def test_an_update_that_only_deletes_of_no_row_is_recorded_and_makes_none(world):
+    world.make_table()
+
+    world.update(Cell("all", None, None, CellOp.DELETE_ALL_VERSIONS))
+
+    (record,) = world.read()
+    assert record.action is Action.UPDATE
+    asked = pb.GetRowRequest(table_name="t", primary_key=encode_key(KEY), max_versions=1)
+    assert not world.ask("GetRow", asked, pb.GetRowResponse).row
+
+
 def test_an_increment_is_recorded_as_the_integer_it_led_to(world):
     world.make_table()
     world.put(KEY, Cell("n", 40))
