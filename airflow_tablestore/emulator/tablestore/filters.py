@@ -200,7 +200,7 @@ def _single(message: pb.SingleColumnValueFilter) -> Single:
         rule = message.value_trans_rule
         try:
             pattern = re.compile(rule.regex)
-        except re.error:
+        except (re.error, OverflowError, RecursionError):
             raise invalid(f"Invalid regex of filter: {rule.regex}.") from None
         cast = rule.cast_type if rule.HasField("cast_type") else STRING
     return Single(

@@ -198,6 +198,7 @@ class Reads:
         check_table_name(request.table_name)
         if request.HasField("limit") and request.limit <= 0:
             raise invalid("The limit must be greater than 0.")
+        _check_token(request.token)
         view = self._view(request, "No version condition is specified.")
         start = _read_key(request.inclusive_start_primary_key, is_bound=True)
         end = _read_key(request.exclusive_end_primary_key, is_bound=True)
@@ -364,11 +365,15 @@ def _token(rest: Sequence[StoredCell]) -> bytes:
     return _POSITION.pack(rest[0].timestamp) + rest[0].name if rest else b""
 
 
+def _check_token(token: bytes) -> None:
+    if token and len(token) <= _POSITION.size:
+        raise invalid("Invalid token.")
+
+
 def _after(cells: list[StoredCell], token: bytes) -> list[StoredCell]:
     if not token:
         return cells
-    if len(token) <= _POSITION.size:
-        raise invalid("Invalid token.")
+    _check_token(token)
     place = (token[_POSITION.size :], -_POSITION.unpack_from(token)[0])
     return [cell for cell in cells if (cell.name, -cell.timestamp) >= place]
 

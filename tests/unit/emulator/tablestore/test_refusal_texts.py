@@ -417,6 +417,7 @@ READS = [
      "Timestamp must be in range [0, INT64_MAX/1000)."),
     ("token", "GetRow", get(token=b"short"), INVALID, "Invalid token."),
     ("token of a range", "GetRange", get_range(KEY, token=b"short"), INVALID, "Invalid token."),
+    ("token where no row is", "GetRange", get_range(token=b"short"), INVALID, "Invalid token."),
     ("limit 0", "GetRange", get_range(limit=0), INVALID, "The limit must be greater than 0."),
     ("range of nothing", "GetRange", get_range(table="none"), MISSING, NO_TABLE),
     ("begin after end", "GetRange", get_range(HIGH, LOW), INVALID, "Begin key must less than end key in FORWARD"),
@@ -463,6 +464,10 @@ FILTERS = [
      "data format is invalid, unknown variant type occured."),
     ("bad regex", "GetRow", filtered(single(value_trans_rule=pb.ValueTransferRule(regex="("))), INVALID,
      "Invalid regex of filter: (."),
+    ("regex of too many", "GetRow", filtered(single(value_trans_rule=pb.ValueTransferRule(regex="a{4294967296}"))),
+     INVALID, "Invalid regex of filter: a{4294967296}."),
+    ("regex too deep", "GetRow", filtered(single(value_trans_rule=pb.ValueTransferRule(regex="(" * 999 + ")" * 999))),
+     INVALID, f"Invalid regex of filter: {'(' * 999 + ')' * 999}."),
 ]  # fmt: skip
 
 BROKEN = "Cell data broken, "
