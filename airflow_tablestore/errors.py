@@ -94,6 +94,10 @@ class StartOver(TablestoreError):
         super().__init__(f"{message} Clear the task '{task}' with its downstream.")
 
 
+class DeliveryError(TablestoreError):
+    """A delivery task is not as it is wanted, has stopped, or is gone; a person, or another setting, must decide."""
+
+
 class WindowLost(TablestoreError):
     """Records of a window are gone, or may be; no retry brings them back. A person accepts the loss, or does not.
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_tablestore.errors import (
+    DeliveryError,
     PositionLost,
     RecordError,
     Rejected,
@@ -21,7 +22,7 @@ from airflow_tablestore.errors import (
     WindowLost,
 )
 
-FINAL = (SpecError, Rejected, PositionLost, RecordError, Superseded, WindowLost)
+FINAL = (SpecError, Rejected, PositionLost, RecordError, Superseded, WindowLost, DeliveryError)
 
 
 @contextmanager
