@@ -1,7 +1,7 @@
 """Tunnel Service for Python: what a tunnel carries, as batches, with the channels of it shared between workers."""
 
 from airflow_tablestore.consumer.tunnel.batch import Batch
-from airflow_tablestore.consumer.tunnel.reader import TunnelReader
+from airflow_tablestore.consumer.tunnel.reader import TunnelReader, Until
 from airflow_tablestore.consumer.tunnel.settings import Settings
 
-__all__ = ["Batch", "Settings", "TunnelReader"]
+__all__ = ["Batch", "Settings", "TunnelReader", "Until"]

@@ -78,7 +78,7 @@ class TunnelReader:
         self._thread: threading.Thread | None = None
         self._tunnel: Tunnel | None = None
         self._failures: dict[str, int] = {}
-        self._last_look = float("-inf")
+        self._next_look, self._look_pause = float("-inf"), LOOK_SECONDS / 10
         self._gives_up = False
 
     # ---- batches
@@ -242,9 +242,10 @@ class TunnelReader:
         if not (is_idle or (self._until is Until.CAUGHT_UP and view.is_caught_up)):
             return False
         now = time.monotonic()
-        if now - self._last_look < min(LOOK_SECONDS, self.settings.heartbeat_seconds):
+        if now < self._next_look:
             return False
-        self._last_look = now
+        self._look_pause = min(self._look_pause * 2, self.settings.heartbeat_seconds)
+        self._next_look = now + self._look_pause
         try:
             told = self._client.pausing(self._stop.wait).send(describe_tunnel(tunnel.table, tunnel.name))
         except RetryLater:

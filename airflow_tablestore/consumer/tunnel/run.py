@@ -68,7 +68,6 @@ class Run:
         self._is_closing = False
         self._is_mine = True
         self._is_caught_up = False
-        self._done = self._confirmed = 0  # batches
         self._has_read = False
         self._thread = threading.Thread(target=self._live, name=f"tunnel {at.channel_id}", daemon=True)
 
@@ -103,9 +102,9 @@ class Run:
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether everything that was there is read, done and confirmed."""
+        """Whether everything that was there is read and done."""
         with self._changed:
-            return self._is_caught_up and self._ledger.is_clear and self._confirmed == self._done
+            return self._is_caught_up and self._ledger.is_clear
 
     @property
     def has_progressed(self) -> bool:
@@ -119,18 +118,17 @@ class Run:
         """
         with self._confirming:
             with self._changed:
-                reached, done = self._ledger.reached, self._done
+                reached = self._ledger.reached
                 may_write = self._wiring.confirms_itself or self._ledger.is_clear
             if reached is not None and may_write and self._is_mine:
                 self._checkpoints.write(reached)
-                self._confirmed = max(self._confirmed, done)
 
     # ---- the takers' side
 
     def done(self, batch: Batch) -> bool:
         """Notes that a batch is done; False when the channel is somebody else's now."""
         with self._changed:
-            self._done += self._ledger.done(batch)
+            self._ledger.done(batch)
             self._changed.notify_all()
         self._wiring.outbox.release(batch)
         return self._is_mine and self._wiring.is_alive()

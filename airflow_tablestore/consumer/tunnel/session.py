@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 SOON_SECONDS = 0.2
 """A change is told at the next heartbeat, which then comes so soon."""
 
+LOOK_SECONDS = 0.5
+"""Whether the end is reached is looked at so often."""
+
 LEAVE_SECONDS = 30.0
 MOST_FAILURES = 3
 """A channel that failed so often without a read between is not a matter of time."""
@@ -161,8 +164,11 @@ class Session:
         with self._lock:
             reports = [held.report for held in self._held.values() if held.report != held.told]
             has_news = any(report not in self._sent for report in reports)
-        if not has_news:
-            self._wake.wait(self._settings.heartbeat_seconds)
+        end = self._stopwatch() + (0.0 if has_news else self._settings.heartbeat_seconds)
+        while (left := end - self._stopwatch()) > 0 and not self._wake.wait(min(left, LOOK_SECONDS)):
+            if self._is_over(self._view()):
+                self._is_stopping = True
+                return
         self._wake.clear()
         if not self._is_stopping:
             self._is_done.wait(min(SOON_SECONDS, self._settings.heartbeat_seconds))
@@ -235,12 +241,6 @@ class Session:
                     run.drop()
                 except TablestoreError as error:
                     _log.warning("A checkpoint of channel %s is not written: %s", run.at.channel_id, error)
-            self._wake_if_over()
-
-    def _wake_if_over(self) -> None:
-        with self._lock:
-            if self._runs and all(run.is_caught_up for run in self._runs.values()):
-                self._wake.set()
 
     # ---- the end
 
