@@ -405,3 +405,22 @@ def test_results_of_instances_come_through_the_tunnel(odps, tunnel):
     assert found == [20, [["v15", 15], ["v16", 16]]]
     assert arrow.num_rows == 20
     assert json.loads(json.dumps(arrow.slice(0, 1).to_pydict())) == {"v": ["v10"], "id": [10]}
+
+
+def test_a_select_sees_one_moment_while_rows_are_overwritten(odps, tunnel):
+    upload(tunnel, {0: [[n, "0"] for n in range(200)]}).commit([0])
+
+    def overwrite(last):
+        for number in range(1, last):
+            upload(tunnel, {0: [[n, str(number)] for n in range(200)]}, overwrite=True).commit([0])
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(overwrite, 15)
+        seen = []
+        while not writing.done():
+            with odps.execute_sql("select count(*), count(distinct v) from t").open_reader(tunnel=True) as reader:
+                seen += [record.values for record in reader]
+        writing.result()
+
+    assert seen
+    assert all(found == [200, 1] for found in seen)

@@ -42,11 +42,7 @@ def put_rows(store: Store, project: str, name: str, rows: Iterable[Mapping[str, 
             check(batch, columns)
     except (pa.ArrowException, Refusal) as error:
         raise SpecError(f"Rows of {name!r}: {error}") from error
-    if values:
-        store.add_partition(table, values)
-    found = store.partition(table, values)
-    if found is not None:
-        store.replace_rows(found, store.store_rows(batches), is_overwrite=False)
+    store.write(table, {values: store.store_rows(batches)}, is_overwrite=False)
 
 
 def rows_of(store: Store, project: str, name: str, partition: str | None) -> list[dict[str, Any]]:
@@ -61,12 +57,11 @@ def rows_of(store: Store, project: str, name: str, partition: str | None) -> lis
     except Refusal as refusal:
         raise SpecError(f"Table {name!r}: {refusal.message}") from refusal
     found = []
-    for held in store.partitions(table):
-        if wanted is None or held.values == wanted:
-            names = [column.name for column in definition.partition_columns]
-            told = dict(zip(names, held.values, strict=True))
-            batches = store.read(store.content(held), definition.columns)
-            found += [{**row, **told} for batch in batches for row in batch.to_pylist()]
+    names = [column.name for column in definition.partition_columns]
+    for held in store.state(table, definition.columns):
+        if wanted is None or held.partition.values == wanted:
+            told = dict(zip(names, held.partition.values, strict=True))
+            found += [{**row, **told} for batch in held.batches for row in batch.to_pylist()]
     return found
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_tablestore.emulator.maxcompute.columns import Column, column_from
-from airflow_tablestore.emulator.maxcompute.database import append_pieces
+from airflow_tablestore.emulator.maxcompute.database import append_pieces, drop_lists
 from airflow_tablestore.emulator.maxcompute.errors import Refusal, SqlFailure
 from airflow_tablestore.emulator.maxcompute.request import Address
 from airflow_tablestore.emulator.maxcompute.store import Store
 
 SUCCESS, FAILED = "Success", "Failed"
+KEPT = 2000
+"""Instances that are remembered with their results; older ones are forgotten."""
 _SELECT = "SELECT id, project, job, task, status, text, columns, rows, started_millis, ended_millis FROM instances"
 
 
@@ -65,6 +67,9 @@ def run(store: Store, project: str, job: str, task: str, query: str) -> Instance
             (id_, project, job, task, status, result.text, columns, rows, started, store.clock.millis()),
         )
         append_pieces(connection, f"instance {id_}", pieces)
+        old = connection.execute("SELECT id FROM instances ORDER BY id DESC LIMIT -1 OFFSET ?", (KEPT,)).fetchall()
+        drop_lists(connection, [f"instance {gone}" for (gone,) in old])
+        connection.executemany("DELETE FROM instances WHERE id = ?", old)
     return find(store, project, id_)
 
 

@@ -10,7 +10,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,15 @@ class Partition:
     values: tuple[str, ...]
     created_millis: int
     changed_millis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A partition as it was at one moment: the pieces that its rows are in, and the rows."""
+
+    partition: Partition
+    pieces: list[Piece]
+    batches: list[Any]
 
 
 _TABLE = "SELECT id, project, name, definition, version, created_millis, ddl_millis FROM tables"
@@ -231,18 +240,40 @@ class Store:
         with self.database.writing() as connection:
             drop_pieces(connection, [piece.id for piece in pieces])
 
-    def replace_rows(self, partition: Partition, pieces: Iterable[Piece], *, is_overwrite: bool) -> None:
-        """Puts the pieces behind the partition's rows, or in their place."""
+    def write(self, table: Table, rows: Mapping[tuple[str, ...], Sequence[Piece]], *, is_overwrite: bool) -> None:
+        """Puts the pieces behind the rows of their partitions, or in their place, all at once; makes the partitions.
+
+        :raises Refusal: the table is gone, or has changed.
+        """
+        stamp = self.clock.millis()
         with self.database.writing() as connection:
-            if is_overwrite:
-                drop_lists(connection, [content_of(partition.id)])
-            append_pieces(connection, content_of(partition.id), pieces)
-            touch(connection, partition.id, self.clock.millis())
+            now = find_table(connection, table.project, table.name)
+            if now is None or (now.id, now.version) != (table.id, table.version):
+                raise Refusal("TableModified")
+            for values, pieces in rows.items():
+                ensure_partition(connection, table.id, values, stamp)
+                partition = find_partition(connection, table.id, values)
+                if partition is None:
+                    raise Refusal("NoSuchPartition")
+                if is_overwrite:
+                    drop_lists(connection, [content_of(partition.id)])
+                append_pieces(connection, content_of(partition.id), pieces)
+                touch(connection, partition.id, stamp)
 
     def content(self, partition: Partition) -> list[Piece]:
         """The pieces that the partition's rows are in."""
         with self.database.reading() as connection:
             return pieces_of(connection, content_of(partition.id))
+
+    def state(self, table: Table, columns: Sequence[Column]) -> list[Held]:
+        """Every partition with its rows, all of one moment, in memory."""
+        found = []
+        with self.database.reading() as connection:
+            for partition in partitions_of(connection, table.id):
+                pieces = pieces_of(connection, content_of(partition.id))
+                held = [data for piece in pieces if (data := data_of(connection, piece)) is not None]
+                found.append(Held(partition, pieces, [batch for data in held for batch in _batches(data, columns)]))
+        return found
 
     def listed(self, owner: str) -> list[Piece]:
         """The pieces of any list."""

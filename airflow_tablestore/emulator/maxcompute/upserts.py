@@ -52,27 +52,26 @@ def commit(store: Store, session: Session, table: Table) -> None:
     if session.status == sessions.COMMITTED:
         return
     for _ in range(_ATTEMPTS):
-        partition = store.partition(table, session.values)
-        if partition is None:
+        states = store.state(table, session.definition.columns)
+        state = next((state for state in states if state.partition.values == session.values), None)
+        if state is None:
             raise Refusal("NoSuchPartition")
-        seen = store.content(partition)
-        merged = _merged(store, session, seen)
+        merged = _merged(store, session, state.batches)
         pieces = store.store_rows(merged.to_batches(max_chunksize=65536))
         try:
-            if sessions.replace(store, session, seen, pieces):
+            if sessions.replace(store, session, state.pieces, pieces):
                 return
         finally:
             store.give_up(pieces)
     raise Refusal("StatusConflict", "The table is written too often to be merged.")
 
 
-def _merged(store: Store, session: Session, seen: Sequence[Any]) -> Any:
+def _merged(store: Store, session: Session, held: Sequence[Any]) -> Any:
     """The rows that there are after the operations: those that stay in their order, then what is new or changed."""
     import pyarrow as pa
 
     columns = session.definition.columns
     sent = list(store.read(store.listed(session.list), columns_of(session.definition)))
-    held = list(store.read(seen, columns))
     count = sum(batch.num_rows for batch in held)
     operations = [_UPSERT] * count + [one for batch in sent for one in batch.column(OPERATION).to_pylist()]
     names = [column.name for column in columns]

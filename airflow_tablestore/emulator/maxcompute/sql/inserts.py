@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_tablestore.emulator.maxcompute.columns import Column, check
-from airflow_tablestore.emulator.maxcompute.errors import Refusal, meaning_failure
+from airflow_tablestore.emulator.maxcompute.database import Piece
+from airflow_tablestore.emulator.maxcompute.errors import meaning_failure
 from airflow_tablestore.emulator.maxcompute.sql.selects import select
 from airflow_tablestore.emulator.maxcompute.sql.statements import Insert
 from airflow_tablestore.emulator.maxcompute.store import Store, Table
 
 
 def insert(store: Store, project: str, table: Table, asked: Insert) -> None:
-    """Carries it out. Partitions that rows name are written one after the other; the others stay."""
+    """Carries it out, in every partition at once; partitions that no row names stay as they are."""
     import pyarrow as pa
 
     if table.definition.is_delta:
@@ -30,9 +31,15 @@ def insert(store: Store, project: str, table: Table, asked: Insert) -> None:
     if count != len(given) + len(free):
         raise meaning_failure(f"the query has {count} columns where {len(given) + len(free)} are wanted")
     targets = _by_partition(rows, len(given), free) if free else {(): rows}
-    for values, part in targets.items():
-        spec = {**fixed, **dict(zip((column.name for column in free), values, strict=True))}
-        _write(store, table, table.definition.partition_of(spec) if partition_columns else (), part, given, asked)
+    stored: dict[tuple[str, ...], list[Piece]] = {}
+    try:
+        for values, part in targets.items():
+            spec = {**fixed, **dict(zip((column.name for column in free), values, strict=True))}
+            at = table.definition.partition_of(spec) if partition_columns else ()
+            stored[at] = store.store_rows(_fitted(part, table.definition.columns, given) if part is not None else [])
+        store.write(table, stored, is_overwrite=asked.is_overwrite)
+    finally:
+        store.give_up(piece for pieces in stored.values() for piece in pieces)
 
 
 def _given(table: Table, names: Sequence[str]) -> list[Column]:
@@ -57,22 +64,6 @@ def _by_partition(rows: Any, width: int, free: Sequence[Column]) -> dict[tuple[s
             raise meaning_failure("a row's partition is null")
         numbers.setdefault(values, []).append(number)
     return {values: rows.take(pa.array(held, pa.int64())) for values, held in numbers.items()}
-
-
-def _write(
-    store: Store, table: Table, values: tuple[str, ...], rows: Any, given: Sequence[Column], asked: Insert
-) -> None:
-    batches = _fitted(rows, table.definition.columns, given) if rows is not None else []
-    pieces = store.store_rows(batches)
-    try:
-        if values:
-            store.add_partition(table, values)
-        partition = store.partition(table, values)
-        if partition is None:
-            raise Refusal("TableModified")
-        store.replace_rows(partition, pieces, is_overwrite=asked.is_overwrite)
-    finally:
-        store.give_up(pieces)
 
 
 def _fitted(rows: Any, columns: Sequence[Column], given: Sequence[Column]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Statements carried out: DDL on the store, rows of queries into tables.
 
-Each statement changes the store in one transaction, or not at all.
+Each statement changes the store in one transaction, or not at all; only CREATE TABLE AS makes the table first.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def _create(store: Store, project: str, asked: st.CreateTable) -> str:
     if not store.create(at, asked.name.table, checked):
         return _made_already(asked)
     if batches:
-        table = _named(store, at, asked.name)
-        store.replace_rows(store.partitions(table)[0], store.store_rows(batches), is_overwrite=True)
+        store.write(_named(store, at, asked.name), {(): store.store_rows(batches)}, is_overwrite=True)
     return "OK"
 
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from airflow_tablestore.emulator.maxcompute.columns import Column, values_of
+from airflow_tablestore.emulator.maxcompute.columns import Column, arrow_schema, values_of
 from airflow_tablestore.emulator.maxcompute.errors import SqlFailure, meaning_failure, no_table, parse_failure
 from airflow_tablestore.emulator.maxcompute.kinds import DataType, type_from
 from airflow_tablestore.emulator.maxcompute.sql.tokens import QUOTED, STRING, WORD, Token, tokens_of
@@ -142,17 +142,16 @@ def _rows(store: Store, table: Table) -> Any:
 
     definition = table.definition
     parts = []
-    for partition in store.partitions(table):
-        batches = store.read(store.content(partition), definition.columns)
-        held = pa.Table.from_batches(batches, schema=pa.schema([(c.name, c.kind.arrow()) for c in definition.columns]))
-        for column, value in zip(definition.partition_columns, partition.values, strict=True):
+    schema = arrow_schema(definition.columns)
+    for state in store.state(table, definition.columns):
+        held = pa.Table.from_batches(state.batches, schema=schema)
+        for column, value in zip(definition.partition_columns, state.partition.values, strict=True):
             values = pa.repeat(pa.scalar(value, pa.string()).cast(column.kind.arrow()), held.num_rows)
             held = held.append_column(column.name, values)
         parts.append(held)
     if parts:
         return pa.concat_tables(parts)
-    columns = (*definition.columns, *definition.partition_columns)
-    return pa.schema([(c.name, c.kind.arrow()) for c in columns]).empty_table()
+    return arrow_schema([*definition.columns, *definition.partition_columns]).empty_table()
 
 
 def _result(table: Any, kinds: Sequence[str]) -> tuple[tuple[Column, ...], list[Any]]:
