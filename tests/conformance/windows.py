@@ -1,10 +1,9 @@
-"""Window exports over a stream in memory and a store in a folder, for tests of the engine."""
+"""Window exports over a stream in memory and a store in memory, for tests of the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow_tablestore.pipeline.contract import Limits
@@ -16,7 +15,7 @@ from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
 from airflow_tablestore.pipeline.window import FixedGrid, Window
-from tests.conformance.folder_store import FolderStore
+from tests.conformance.memory_store import MemoryStore
 from tests.conformance.memory_stream import MemoryStream
 
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -40,8 +39,8 @@ def export(*, pipeline: str = "changes", threads: int = 2, mode: str = "truncate
     return Incremental(pipeline, "demo", source, GRID, LAG, target, Limits(threads=threads, workers=workers), **how)
 
 
-def services(stream: MemoryStream, folder: Path) -> WindowServices:
-    return WindowServices(stream, stream, FolderStore(folder))
+def services(stream: MemoryStream) -> WindowServices:
+    return WindowServices(stream, stream, MemoryStore())
 
 
 def window(number: int, start: datetime = START) -> Window:

@@ -33,9 +33,9 @@ from tests.conformance.windows import EVERY, START, export, published, published
 class Case:
     """A stream that is one minute old at the start of window 0, its services, and a plain export."""
 
-    def __init__(self, folder: Any, **how: Any):
+    def __init__(self, **how: Any):
         self.stream = MemoryStream(now=START - timedelta(minutes=1), **how)
-        self.services = services(self.stream, folder)
+        self.services = services(self.stream)
         self.export = export()
         self.store: Any = self.services.store
 
@@ -58,8 +58,8 @@ class Case:
 
 
 @pytest.fixture
-def case(tmp_path):
-    return Case(tmp_path)
+def case():
+    return Case()
 
 
 # ---- windows
@@ -189,8 +189,8 @@ def test_two_pipelines_share_the_boundaries_of_a_stream(case):
     assert published_ids(case.store, other, window(0)) == [0]
 
 
-def test_append_keeps_every_window_in_one_manifest(tmp_path):
-    case = Case(tmp_path)
+def test_append_keeps_every_window_in_one_manifest():
+    case = Case()
     case.export = export(mode="append")
     for minute in (1, 6, 11):
         case.at(minute).write()
@@ -264,8 +264,8 @@ def test_a_shard_that_splits_while_it_is_read_is_followed_to_its_children(case):
     assert case.ids(0) == [0, *born]
 
 
-def test_shards_are_divided_over_workers_and_families_stay_together(tmp_path):
-    case = Case(tmp_path, shards=4)
+def test_shards_are_divided_over_workers_and_families_stay_together():
+    case = Case(shards=4)
     case.export = export(workers=3)
     one, two, three, four = case.stream.open
     case.at(1)
@@ -288,8 +288,8 @@ def test_shards_are_divided_over_workers_and_families_stay_together(tmp_path):
     assert plan_window(case.export, case.services, window(0)).head.is_published
 
 
-def test_a_missing_part_names_the_task_to_clear(tmp_path):
-    case = Case(tmp_path, shards=2)
+def test_a_missing_part_names_the_task_to_clear():
+    case = Case(shards=2)
     case.export = export(workers=2)
     case.at(10)
     plan = plan_window(case.export, case.services, window(0))
