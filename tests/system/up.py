@@ -5,13 +5,19 @@ What you do here is kept in `.up/` (tables, objects, runs) and is there again at
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from tests.system import sample
+from tests.system import sample, writer
 from tests.system.services import emulator, stop_on_signals
 from tests.system.stack import COMPONENTS, Stack, StackBroke
 
@@ -29,7 +35,7 @@ def main() -> int:
             _load_once(services["tablestore"], out)
             out.print("Airflow is starting (about half a minute) ...")
             stack = Stack(FOLDER / "airflow", ROOT / "dags", services["env"], (*COMPONENTS, "triggerer"))
-            with stack:
+            with stack, _fleet(services):
                 stack.wait_healthy()
                 _say_where(stack, services, out)
                 while True:
@@ -52,6 +58,31 @@ def _load_once(tablestore: dict[str, str], out: Console) -> None:
     sample.load(client, ROWS)
 
 
+@contextlib.contextmanager
+def _fleet(services: dict[str, Any]) -> Iterator[None]:
+    """A table that goes on changing, for the pipelines of windows: one change a second."""
+    if writer.TABLE not in sample.sdk_client(services["tablestore"]).list_table():
+        writer.create_table(services)
+    with (FOLDER / "writer.log").open("wb") as log:
+        fleet = subprocess.Popen(
+            [sys.executable, "-m", "tests.system.writer", str(FOLDER / "journal.jsonl"), "1"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        if fleet.stdin:
+            fleet.stdin.write(json.dumps(services) + "\n")
+            fleet.stdin.flush()
+        yield
+    finally:
+        fleet.terminate()
+        fleet.wait()
+
+
 def _say_where(stack: Stack, services: dict[str, dict[str, str]], out: Console) -> None:
     tablestore, oss = services["tablestore"], services["oss"]
     out.print(f"""
@@ -59,6 +90,9 @@ def _say_where(stack: Stack, services: dict[str, dict[str, str]], out: Console) 
 [bold]DAGs[/bold]        {ROOT / "dags"}   (edit or add a spec: it shows up within ten seconds)
 [bold]Tablestore[/bold]  {tablestore["endpoint"]}   instance {tablestore["instance"]}, table {sample.TABLE}
 [bold]OSS[/bold]         {oss["endpoint"]}   bucket {oss["bucket"]}
+
+{writer.TABLE} changes once a second. Before you unpause gps_incremental or gps_changes, tell its spec from when on:
+start: {datetime.now(UTC):%Y-%m-%dT%H:%M:00Z}
 
 For the command line or an Airflow of your own, in another terminal:""")
     for name, value in services["env"].items():

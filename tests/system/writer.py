@@ -126,12 +126,14 @@ def write(client: Any, one: Change) -> None:
 
 
 def main() -> None:
-    """Write until standard input ends. Its first line says where to; the journal is the first argument.
+    """Write until standard input ends. Its first line says where to; the first argument is the journal, and a second
+    one the seconds between two changes.
 
     The line `hold` is answered with the number of changes so far, and nothing is written until another line comes.
     """
     services = json.loads(sys.stdin.readline())
     client = sample.sdk_client(services["tablestore"])
+    pause = float(sys.argv[2]) if len(sys.argv) > 2 else PAUSE_SECONDS
     number = 0
     with Path(sys.argv[1]).open("a", buffering=1) as kept:
         while True:
@@ -145,7 +147,7 @@ def main() -> None:
             write(client, one)
             kept.write(one.to_line())
             number += 1
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(pause)
 
 
 if __name__ == "__main__":
