@@ -130,3 +130,25 @@ def test_a_reader_uses_credentials_that_are_refreshed(emulator):
 
     assert found == 1
     assert len(asked) > 5
+
+
+def test_a_channel_whose_reads_fail_is_given_back_when_it_is_asked_for(emulator):
+    with Written(emulator, keys=1) as written:
+        written.finish()
+        id_ = written.tunnel(TunnelType.STREAM, StreamRange(StartFlag.EARLIEST))
+        with TunnelReader(written.client, id_, settings=SETTINGS) as reader:
+            until(lambda: [one.status for one in written.channels()] == ["OPEN"])
+            emulator.faults.add("error", operation="tunnel/readrecords", code="OTSTunnelServerUnavailable")
+            (channel,) = written.channels()
+            before = version(emulator)
+
+            emulator.tablestore_service().tunnels.move(id_, channel.id)
+
+            until(lambda: version(emulator) == before + 3)  # asked back, given back, given out again
+            assert not reader.has_ended
+
+
+def version(emulator: Emulator) -> int:
+    """Of the only channel of all tunnels."""
+    with emulator.tablestore_service().store.reading() as connection:
+        return int(connection.execute("SELECT version FROM tunnel_channels").fetchone()[0])

@@ -208,7 +208,7 @@ class TunnelReader:
         service_time = self._client.service_time()
         goal = service_time.timestamp() if service_time is not None else time.time()
         wiring = Wiring(
-            read=self._client.pausing(self._stop.wait).send,
+            reading=lambda sleep: self._client.pausing(sleep).send,
             send=self._client.send,
             outbox=self._outbox,
             is_alive=lambda: True,

@@ -33,14 +33,15 @@ OnOpen = Callable[[Place, Checkpoint], None]
 class Wiring:
     """What the channels of one session share.
 
-    :param read: sends a call, giving up early when the worker ends.
+    :param reading: how to send calls that are not worth waiting for to the end: given how to wait between attempts,
+        which returns True to give up.
     :param send: sends a call that must be done also at the end.
     :param is_alive: whether the service still takes this client for alive.
     :param goal_micros: a channel that has told a record of this time is caught up.
     :param confirms_itself: False leaves checkpoints to `Batch.commit` while anything is in hands.
     """
 
-    read: Send
+    reading: Callable[[Callable[[float], bool]], Send]
     send: Send
     outbox: Outbox
     is_alive: Callable[[], bool]
@@ -179,6 +180,7 @@ class Run:
     def _read(self) -> bool:
         """Reads until the end, or until it shall not read on; whether it was the end."""
         wiring, known = self._wiring, self._checkpoints.open()
+        ask = wiring.reading(self._wait)
         wiring.on_open(self.at, known)
         token, number = known.token, 0
         is_stream = _is_stream(token)
@@ -186,7 +188,7 @@ class Run:
         while self._goes_on():
             if token == FINISHED:
                 return self._finish()
-            page: RecordPage = wiring.read(read_records(self.at, token))
+            page: RecordPage = ask(read_records(self.at, token))
             self._has_read = True
             if page.records:
                 number += 1
@@ -238,10 +240,12 @@ class Run:
         self._checkpoints.write(FINISHED)
         return True
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> bool:
+        """Waits, and says whether it shall not read on."""
         if seconds > 0:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_closing, seconds)
+        return not self._goes_on()
 
     def _catches_up(self, page: RecordPage, is_stream: bool) -> bool:
         if not is_stream:

@@ -74,6 +74,7 @@ class Session:
         self._waiting: deque[str] = deque()
         self._fatal: BaseException | None = None
         self._is_stopping = False
+        self._halt = threading.Event()
         self._gives_up = False
         self._sent: frozenset[Channel] = frozenset()
         self._is_done = threading.Event()
@@ -112,6 +113,7 @@ class Session:
         :param gives_up: what is in hands is not waited for.
         """
         self._is_stopping, self._gives_up = True, self._gives_up or gives_up
+        self._halt.set()
         self._wake.set()
 
     # ---- heartbeats
@@ -126,7 +128,7 @@ class Session:
         if not self._is_alive():
             raise SessionLost(f"No heartbeat got through for {self._settings.timeout_seconds} s.")
         try:
-            told = self._wiring.read(heartbeat(self._tunnel_id, self._client_id, reports))
+            told = self._wiring.reading(self._wait)(heartbeat(self._tunnel_id, self._client_id, reports))
         except RetryLater as error:
             _log.warning("A heartbeat was not answered: %s", error)
             return
@@ -136,6 +138,10 @@ class Session:
             raise
         self._heard, self._sent = began, frozenset(reports)
         self._apply(told)
+
+    def _wait(self, seconds: float) -> bool:
+        """Waits, and says whether a heartbeat is not worth another attempt."""
+        return self._halt.wait(seconds) or not self._is_alive()
 
     def _apply(self, told: tuple[Channel, ...]) -> None:
         with self._lock:
