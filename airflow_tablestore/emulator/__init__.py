@@ -88,8 +88,8 @@ class Emulator:
     :param data_dir: where everything is kept, made when absent; None keeps it only while this runs.
     :param port: 0 takes free ports; else Tablestore listens there, OSS on the next, MaxCompute on the one after.
     :param instances: of Tablestore, to be made beside the demo instance.
-    :raises SpecError: (from `start`) a port is taken, the directory is used by another emulator, uvicorn is missing, or
-        a name cannot be an instance's.
+    :raises SpecError: (from `start`) a port is taken, the directory is used by another emulator or cannot be used,
+        uvicorn is missing, or a name cannot be an instance's.
     """
 
     def __init__(self, data_dir: Path | None = None, port: int = 0, instances: Iterable[str] = ()):
@@ -111,13 +111,13 @@ class Emulator:
         from airflow_tablestore.emulator.oss import asked as oss_asked
         from airflow_tablestore.emulator.oss.app import OssApp
         from airflow_tablestore.emulator.server import Server
-        from airflow_tablestore.emulator.storage import announced, claimed
+        from airflow_tablestore.emulator.storage import announced, claimed, usable
         from airflow_tablestore.emulator.tablestore import asked as tablestore_asked
         from airflow_tablestore.emulator.tablestore.app import TablestoreApp
 
         admin = Admin(self)
         folder, port = self.data_dir, self._port
-        with contextlib.ExitStack() as opening:
+        with usable(folder), contextlib.ExitStack() as opening:
             if folder is not None:
                 opening.enter_context(claimed(folder))
             tables = TablestoreApp(folder and folder / "tablestore", self.accounts, self.clock)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_tablestore.emulator import control
-from airflow_tablestore.emulator.storage import default_data_dir
+from airflow_tablestore.emulator.storage import default_data_dir, directory
 
 if TYPE_CHECKING:
     from airflow_tablestore.emulator import Emulator
@@ -48,7 +48,7 @@ def add_up_parser(commands: Commands) -> argparse.ArgumentParser:
     place = up.add_mutually_exclusive_group()
     place.add_argument(
         "--data-dir",
-        type=Path,
+        type=directory,
         metavar="D",
         help="keep tables and objects here (default: airflow-tablestore/emulator in $XDG_STATE_HOME or ~/.local/state)",
     )

@@ -15,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.emulator.storage import address_of, claimed, default_data_dir
+from airflow_tablestore.emulator.storage import address_of, claimed, default_data_dir, directory
 from airflow_tablestore.errors import SpecError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _add_snapshot(commands: Commands) -> None:
     save.add_argument("file", type=Path, metavar="FILE")
     load: argparse.ArgumentParser = inner.add_parser("load", help="load a snapshot while no emulator runs there")
     load.add_argument("file", type=Path, metavar="FILE")
-    load.add_argument("--data-dir", type=Path, metavar="D", help="where to (default: as of `emulator up`)")
+    load.add_argument("--data-dir", type=directory, metavar="D", help="where to (default: as of `emulator up`)")
     load.add_argument("--force", action="store_true", help="give up the data that is there")
     load.set_defaults(handler=_load)
 
@@ -86,7 +86,7 @@ def _add(commands: Commands, name: str, help_: str, handler: Any, *, has_json: b
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--url", metavar="URL", help="the address of either of its services")
     place.add_argument("--port", type=int, metavar="N", help="the port of either of its services")
-    place.add_argument("--data-dir", type=Path, metavar="D", help="the emulator that uses this directory")
+    place.add_argument("--data-dir", type=directory, metavar="D", help="the emulator that uses this directory")
     if has_json:
         parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.set_defaults(handler=handler)

@@ -6,11 +6,13 @@ is removed. So a directory holds what it held before or what the snapshot holds,
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -57,6 +59,33 @@ def claimed(data_dir: Path) -> Iterator[Path]:
         yield data_dir
     finally:
         os.close(lock)
+
+
+@contextlib.contextmanager
+def usable(data_dir: Path | None) -> Iterator[None]:
+    """While the services open what they keep: says of a directory that is none of theirs, or full, what is wrong.
+
+    :param data_dir: None is the system's temporary directory.
+    :raises SpecError: a file cannot be read or written, or is no database of this version.
+    """
+    import sqlite3  # not needed by who only steers
+
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        place = f"The data directory {data_dir}" if data_dir else f"The temporary directory {tempfile.gettempdir()}"
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SpecError(f"{place} cannot be used: {reason or error}.") from error
+
+
+def directory(text: str) -> Path:
+    """The directory that a command line names; an empty name would be where the command runs.
+
+    :raises argparse.ArgumentTypeError: it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the directory is empty")
+    return Path(text)
 
 
 def finish_loading(data_dir: Path) -> None:

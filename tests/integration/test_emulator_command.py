@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,37 @@ def test_one_directory_has_one_emulator(tmp_path):
 
     assert second.returncode == 2
     assert f"Another emulator (process {first.pid}) uses the data directory {tmp_path}" in error
+
+
+@pytest.mark.parametrize("service", ["tablestore/tables.sqlite", "oss/oss.sqlite", "maxcompute/maxcompute.sqlite"])
+@pytest.mark.parametrize("content", [b"no database " * 500, None], ids=["no database", "a directory"])
+def test_a_directory_of_other_files_is_refused_in_words(tmp_path, service, content):
+    place = tmp_path / service
+    place.parent.mkdir()
+    if content is None:
+        place.mkdir()
+    else:
+        place.write_bytes(content)
+
+    process = start("--data-dir", str(tmp_path))
+    _, error = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert f"The data directory {tmp_path} cannot be used: " in error
+    assert "Traceback" not in error
+    assert content is None or place.read_bytes() == content
+
+
+def test_another_programs_database_is_refused_in_words(tmp_path):
+    (tmp_path / "tablestore").mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "tablestore" / "tables.sqlite")) as database:
+        database.execute("CREATE TABLE tables (name)")
+
+    process = start("--data-dir", str(tmp_path))
+    _, error = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert f"The data directory {tmp_path} cannot be used: no such column" in error
 
 
 def taken_behind_a_free_one():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,7 @@ from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.command import add_parser, default_data_dir
 from airflow_tablestore.emulator.server import Server
-from airflow_tablestore.emulator.storage import claimed
+from airflow_tablestore.emulator.storage import claimed, usable
 from airflow_tablestore.errors import SpecError, TablestoreError
 
 
@@ -52,6 +55,21 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path):
 
     with pytest.raises(SpecError, match="cannot be used"), claimed(tmp_path / "file" / "data"):
         pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    tmp_path.chmod(0o555)
+
+    with pytest.raises(SpecError, match="cannot be used: Permission denied"), claimed(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk is full"), OSError(28, "disk is full")])
+@pytest.mark.parametrize("folder", [Path("/data"), None])
+def test_what_keeps_a_service_from_opening_is_told(folder, error):
+    with pytest.raises(SpecError, match=r"directory /.* cannot be used: disk is full\."), usable(folder):
+        raise error
 
 
 class IdleApp:
@@ -96,7 +114,17 @@ def test_the_command_line_is_read(words, expected):
     assert expected.items() <= read.items()
 
 
-@pytest.mark.parametrize("words", [["up", "--port", "70000"], ["up", "--ephemeral", "--data-dir", "d"], [], ["down"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["up", "--port", "70000"],
+        ["up", "--ephemeral", "--data-dir", "d"],
+        ["up", "--data-dir", ""],
+        ["snapshot", "load", "file", "--data-dir", ""],
+        [],
+        ["down"],
+    ],
+)
 def test_a_bad_command_line_is_refused(words, capsys):
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
