@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 WAITED_FOR_HERE_SECONDS = 10.0
 """A wait this short is slept through; a longer one is deferred."""
 
+ANY_START = datetime(2026, 1, 1, tzinfo=UTC)
+"""A spec says from when on its schedule runs. Here that is the DAG's to say; a task takes it only to check that windows
+do not share a prefix, and that check looks at the year behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenWindows:
@@ -240,5 +244,4 @@ def spec_of(
 
     named = {"source": source, "sink": sink, "window": window, "status_table": status_table, "limits": limits}
     parts = {name: part for name, part in named.items() if part is not None}
-    # A spec says from when on its schedule runs; here that is the DAG's to say.
-    return IncrementalSpec(pipeline=pipeline, timezone=timezone, start=datetime(1970, 1, 1, tzinfo=UTC), **parts)
+    return IncrementalSpec(pipeline=pipeline, timezone=timezone, start=ANY_START, **parts)

@@ -356,3 +356,13 @@ def test_a_group_in_a_dag_of_ones_own_renders_templates_and_params(place):
 
     assert run.state == "success"
     assert place.rows("windows_by_hand", place.windows[2]) == writer.cells_of_changes(place.written[2])
+
+
+def test_airflow_gives_a_manual_run_before_the_start_no_tasks(place):
+    """Told on the page about windows in Airflow; if Airflow changes it, so must the page."""
+    with DAG("before_start", schedule=LaggedWindowTimetable(FIVE, FIVE), start_date=place.windows[1].start) as dag:
+        by_hand("before_start")
+
+    run = place.run(dag, place.windows[0])
+
+    assert (run.state, states(run)) == ("success", {})

@@ -161,3 +161,10 @@ def test_a_lost_window_is_not_tried_again():
 
     with pytest.raises(AirflowFailException, match="gone"), retried_only_where_it_helps():
         raise lost
+
+
+def test_windows_that_share_a_prefix_when_the_clock_is_moved_back_are_found_in_a_dag_file_too():
+    sink = SINK | {"prefix": "orders/{window_start:%Y%m%d%H}/"}
+
+    with DAG("orders", schedule=None), pytest.raises(SpecError, match="share the prefix"):
+        incremental(pipeline="orders", source=SOURCE, sink=sink, window={"every": "hour"}, timezone="Europe/Berlin")
