@@ -85,6 +85,20 @@ def test_spellings_of_maxcompute_are_understood(cloud, query, found):
     assert cloud.sql(query) == [{"v": found}]
 
 
+@pytest.mark.parametrize(
+    "query", ["select {'a b': 1} as v", "select interval 1 day as v", "select 2::hugeint ** 100 as v, {'a b': 1}"]
+)
+def test_a_result_that_no_type_holds_fails(cloud, query):
+    with pytest.raises(errors.ODPSError) as failed:
+        client(cloud).execute_sql(query)
+
+    assert failed.value.code == "ODPS-0130071"
+
+
+def test_a_result_of_another_type_gets_the_nearest(cloud):
+    assert cloud.sql("select 1.5::decimal(38,30) as a, 7::utinyint as b, sum(1) as c") == [{"a": 1.5, "b": 7, "c": 1}]
+
+
 def test_sql_is_in_utc(cloud):
     (row,) = cloud.sql("select getdate() as now")
 

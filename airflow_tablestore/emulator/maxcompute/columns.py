@@ -16,6 +16,8 @@ from airflow_tablestore.emulator.maxcompute.kinds import DataType, type_from
 MOST_FIELD_BYTES = 8 * 1024 * 1024
 """Bytes of a string or binary value. Source: the service's limits; sessions tell it as MaxFieldSize."""
 _NANOS = 1_000_000_000
+_RANGES = {"date": (-719_162, 2_932_896), "datetime": (-62_135_596_800_000, 253_402_300_799_999)}
+"""Years 1 to 9999, in days and in milliseconds. Source: the service's data types."""
 _TEXTS = frozenset({"string", "varchar", "char", "json"})
 _PAIRS = frozenset({"timestamp", "timestamp_ntz"})
 
@@ -95,7 +97,7 @@ def _decimal(raw: bytes, kind: DataType) -> Decimal:
 
 
 def check(batch: Any, columns: Sequence[Column]) -> None:
-    """Checks what the types do not: nulls, lengths of texts, sizes of values.
+    """Checks what the types do not: nulls, lengths of texts, sizes of values, years.
 
     :raises Refusal: InvalidArgument with the column's name.
     """
@@ -104,6 +106,8 @@ def check(batch: Any, columns: Sequence[Column]) -> None:
     for column, array in zip(columns, batch.columns, strict=True):
         if not column.is_nullable and array.null_count:
             raise Refusal("InvalidArgument", f"Column {column.name} is NOT NULL; a value of it is null.")
+        if column.kind.name in _RANGES:
+            _check_years(array, column)
         if column.kind.name not in _TEXTS and column.kind.name != "binary":
             continue
         longest = pc.max(pc.binary_length(array)).as_py() or 0
@@ -113,6 +117,16 @@ def check(batch: Any, columns: Sequence[Column]) -> None:
             longest = pc.max(pc.utf8_length(array)).as_py() or 0
             if longest > column.kind.arguments[0]:
                 raise Refusal("InvalidArgument", f"Column {column.name}: {longest} characters in a {column.kind}.")
+
+
+def _check_years(array: Any, column: Column) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first, last = _RANGES[column.kind.name]
+    seen = pc.min_max(array.cast(pa.int32() if column.kind.name == "date" else pa.int64()))
+    if array.null_count < len(array) and not first <= seen["min"].as_py() <= seen["max"].as_py() <= last:
+        raise Refusal("InvalidArgument", f"Column {column.name}: a {column.kind} is of the years 1 to 9999.")
 
 
 def values_of(batch: Any, columns: Sequence[Column]) -> list[list[Any]]:

@@ -41,11 +41,20 @@ def run_statement(store: Store, project: str, text: str) -> Result:
         return Result(text="OK")
     if isinstance(statement, st.Select):
         columns, batches = select(store, project, statement.query)
-        return Result(as_csv(columns, batches), columns, batches)
+        return Result(_text(columns, batches), columns, batches)
     try:
         return Result(text=_RUNS[type(statement)](store, project, statement))
     except Refusal as refusal:
         raise meaning_failure(refusal.message) from refusal
+
+
+def _text(columns: Sequence[Column], batches: Sequence[Any]) -> str:
+    import pyarrow as pa
+
+    try:
+        return as_csv(columns, batches)
+    except (pa.ArrowException, OverflowError, ValueError) as error:
+        raise meaning_failure(f"a value of the result cannot be told: {error}") from error
 
 
 def _named(store: Store, project: str, name: st.Name) -> Table:

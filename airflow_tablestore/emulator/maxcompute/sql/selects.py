@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_tablestore.emulator.maxcompute.columns import Column, arrow_schema, values_of
 from airflow_tablestore.emulator.maxcompute.errors import SqlFailure, meaning_failure, no_table, parse_failure
-from airflow_tablestore.emulator.maxcompute.kinds import DataType, type_from
+from airflow_tablestore.emulator.maxcompute.kinds import DataType, NoType, type_from
 from airflow_tablestore.emulator.maxcompute.sql.tokens import QUOTED, STRING, WORD, Token, tokens_of
 from airflow_tablestore.emulator.maxcompute.store import Store, Table
 
@@ -36,6 +36,8 @@ def select(store: Store, project: str, query: str) -> tuple[tuple[Column, ...], 
 
     :raises SqlFailure: it cannot be understood, or names what is not there.
     """
+    import pyarrow as pa
+
     try:
         import duckdb
     except ImportError as error:
@@ -62,6 +64,8 @@ def select(store: Store, project: str, query: str) -> tuple[tuple[Column, ...], 
         return _result(relation.to_arrow_table(), kinds)
     except duckdb.Error as error:
         raise _failure(error) from error
+    except (NoType, pa.ArrowException, OverflowError, RuntimeError, ValueError) as error:
+        raise meaning_failure(f"the result has no types of MaxCompute: {error}") from error
     finally:
         timer.cancel()
         connection.close()
@@ -85,6 +89,8 @@ def _translated(store: Store, project: str, query: str) -> tuple[str, list[Table
     at = 0
     while at < len(tokens):
         token = tokens[at]
+        if at and tokens[at - 1].end < token.start:
+            out.append(" ")
         table, width = _table_at(store, project, tokens, at)
         if table is not None:
             found[table.id] = table
@@ -92,7 +98,7 @@ def _translated(store: Store, project: str, query: str) -> tuple[str, list[Table
         else:
             out.append(_written(token))
         at += width
-    return " ".join(out).rstrip("; "), list(found.values())
+    return "".join(out).rstrip("; "), list(found.values())
 
 
 def _table_at(store: Store, project: str, tokens: Sequence[Token], at: int) -> tuple[Table | None, int]:
@@ -162,7 +168,8 @@ def _result(table: Any, kinds: Sequence[str]) -> tuple[tuple[Column, ...], list[
     for index, (name, array, kind) in enumerate(zip(table.column_names, table.columns, kinds, strict=True)):
         taken = {column.name for column in columns}
         is_plain = re.fullmatch(r"\w+", name) is not None and not name.isdigit() and name not in taken
-        column = Column(name if is_plain else f"_c{index}", _kind(array.type, kind))
+        known = type_from(str(_kind(array.type, kind)))  # what clients will read, or no type at all
+        column = Column(name if is_plain else f"_c{index}", known)
         columns.append(column)
         arrays.append(array.cast(column.kind.arrow()))
     result = pa.Table.from_arrays(arrays, names=[column.name for column in columns])
@@ -174,6 +181,8 @@ def _kind(arrow: Any, duck: str) -> DataType:
 
     if duck in ("HUGEINT", "UBIGINT", "UINTEGER"):
         return type_from("bigint")
+    if pa.types.is_decimal(arrow) and arrow.scale > 18:
+        return type_from("double")
     if pa.types.is_decimal(arrow):
         return DataType("decimal", (arrow.precision, arrow.scale))
     if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
@@ -192,6 +201,8 @@ def _kind(arrow: Any, duck: str) -> DataType:
 _KINDS = {
     "bool": "boolean",
     "int8": "tinyint",
+    "uint8": "smallint",
+    "uint16": "int",
     "int16": "smallint",
     "int32": "int",
     "int64": "bigint",

@@ -13,7 +13,7 @@ import pytest
 from fastcrc import crc32
 
 from airflow_tablestore.emulator.maxcompute import arrow_frames, records
-from airflow_tablestore.emulator.maxcompute.columns import Column, arrow_schema, batch_of, values_of
+from airflow_tablestore.emulator.maxcompute.columns import Column, arrow_schema, batch_of, check, values_of
 from airflow_tablestore.emulator.maxcompute.errors import Refusal
 from airflow_tablestore.emulator.maxcompute.kinds import DataType, type_from
 
@@ -212,6 +212,20 @@ def test_a_value_that_its_column_cannot_hold_is_refused(kind, value):
 
     assert refused.value.code == "MalformedDataStream"
     assert "Column c" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("date", 2_932_897), ("date", -719_163), ("datetime", 253_402_300_800_000)]
+)
+def test_a_year_that_the_service_does_not_have_is_refused(kind, value):
+    columns = [Column("c", type_from(kind))]
+
+    check(batch_of([[0, None]], columns), columns)
+    check(batch_of([[None]], columns), columns)
+    with pytest.raises(Refusal) as refused:
+        check(batch_of([[0, value]], columns), columns)
+
+    assert refused.value.code == "InvalidArgument"
 
 
 def test_a_number_beyond_its_type_is_refused():
