@@ -134,6 +134,8 @@ class Emulator:
                 data, maxcompute_asked.asked, needs_body=False, faults=self.faults, log=self.traffic, admin=admin
             )
             servers.append(opening.enter_context(Server(gate, port=port and port + 2, name="MaxCompute")))
+            opening.callback(tables.service.deliveries.stop)  # before any store is closed
+            tables.service.deliveries.start(objects.store)
             if folder is not None:
                 opening.enter_context(announced(folder, [server.url for server in servers]))
             self._servers, self._apps = tuple(servers), (tables, objects, data)

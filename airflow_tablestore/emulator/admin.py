@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from airflow_tablestore.emulator.delivery_routes import DELIVERY_ROUTES
 from airflow_tablestore.emulator.stream_routes import STREAM_ROUTES
 from airflow_tablestore.emulator.tunnel_routes import TUNNEL_ROUTES
 from airflow_tablestore.errors import SpecError
@@ -216,4 +217,5 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("/_emulator/reset", "POST"): _reset,
     **STREAM_ROUTES,
     **TUNNEL_ROUTES,
+    **DELIVERY_ROUTES,
 }

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from airflow_tablestore.emulator.faults import TABLESTORE, Asked
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.wire.message import parse
+from airflow_tablestore.wire.proto import delivery_pb2
 from airflow_tablestore.wire.proto import table_pb2 as pb
 
 _INSTANCE = b"x-ots-instancename"
@@ -35,7 +36,8 @@ def asked(scope: Mapping[str, Any], body: bytes, of_stream: OfStream = lambda *i
 
 
 def _tables(operation: str, body: bytes, of_stream: Callable[[str, str], str]) -> tuple[str, ...]:
-    kind = getattr(pb, f"{operation}Request", None) if operation.isidentifier() else None
+    name = f"{operation}Request"
+    kind = getattr(pb, name, getattr(delivery_pb2, name, None)) if operation.isidentifier() else None
     if kind is None or not issubclass(kind, Message):
         return ()
     try:
@@ -52,8 +54,7 @@ def _tables(operation: str, body: bytes, of_stream: Callable[[str, str], str]) -
         found = [of_stream(*ids)] if all(isinstance(id_, str) for id_ in ids) else []  # bytes: no text at all
     elif "main_table_name" in names:
         found = [request.main_table_name]
-    elif "table_name" in names:
-        found = [request.table_name]
     else:
-        found = []
+        its = next((name for name in ("table_name", "tableName", "table") if name in names), None)
+        found = [getattr(request, its)] if its else []
     return tuple(name[:_LONGEST_NAME] for name in found if name and isinstance(name, str))

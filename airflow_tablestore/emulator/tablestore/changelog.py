@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from airflow_tablestore.emulator.clock import Clock
-from airflow_tablestore.emulator.tablestore import shards, tunnel_store
+from airflow_tablestore.emulator.tablestore import delivery_store, shards, tunnel_store
 from airflow_tablestore.emulator.tablestore.cells import read_change
 from airflow_tablestore.emulator.tablestore.keys import sort_key
 from airflow_tablestore.emulator.tablestore.records import ACTIONS, Place, encode_origin, encode_record
@@ -37,7 +37,7 @@ class StreamLog:
 
     def opened(self, connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
         """Makes the file able to hold streams; tables of older files get theirs."""
-        for statement in f"{shards.SCHEMA}{tunnel_store.SCHEMA}".split(";"):
+        for statement in f"{shards.SCHEMA}{tunnel_store.SCHEMA}{delivery_store.SCHEMA}".split(";"):
             connection.execute(statement)
         for table in tables:
             self.defined(connection, table)
@@ -53,9 +53,10 @@ class StreamLog:
         self.forget(table)
 
     def dropped(self, connection: sqlite3.Connection, table: Table) -> None:
-        """Deletes the table's stream and its tunnels."""
+        """Deletes the table's stream, its tunnels and its delivery tasks."""
         shards.drop_streams(connection, table.id)
         tunnel_store.drop_tunnels(connection, table.id)
+        delivery_store.drop_tasks(connection, table.id)
         self.forget(table)
 
     def forget(self, table: Table) -> None:

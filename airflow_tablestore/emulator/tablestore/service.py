@@ -17,6 +17,7 @@ from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.tablestore.cells import read_change
 from airflow_tablestore.emulator.tablestore.changelog import StreamLog
 from airflow_tablestore.emulator.tablestore.definitions import Definitions
+from airflow_tablestore.emulator.tablestore.deliveries import Deliveries
 from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
 from airflow_tablestore.emulator.tablestore.indexes import Indexes
 from airflow_tablestore.emulator.tablestore.instances import Instances
@@ -28,6 +29,7 @@ from airflow_tablestore.emulator.tablestore.streams import Streams
 from airflow_tablestore.emulator.tablestore.tunnels import Tunnels
 from airflow_tablestore.emulator.tablestore.validation import Limits, check_table_name
 from airflow_tablestore.emulator.tablestore.writes import Writes
+from airflow_tablestore.wire.proto import delivery_pb2 as delivery
 from airflow_tablestore.wire.proto import table_pb2 as pb
 from airflow_tablestore.wire.proto import tunnel_pb2 as tunnel
 
@@ -65,6 +67,7 @@ class Service:
         indexes = Indexes(self.store)
         writes, reads = Writes(self.store, clock, limits), Reads(self.store, clock, limits)
         self.tunnels = tunnels = Tunnels(self.store, streams, clock, self._turn_on_stream)
+        self.deliveries = deliveries = Deliveries(self.store, streams, clock, self._turn_on_stream)
         self._operations = {
             "CreateTable": Operation(pb.CreateTableRequest, tables.create),
             "UpdateTable": Operation(pb.UpdateTableRequest, tables.update),
@@ -108,6 +111,11 @@ class Service:
             "tunnel/checkpoint": Operation(tunnel.CheckpointRequest, tunnels.checkpoint),
             "tunnel/readrecords": Operation(tunnel.ReadRecordsRequest, tunnels.read),
             "tunnel/getrpo": Operation(tunnel.GetRpoRequest, tunnels.rpo),
+            "CreateDeliveryTask": Operation(delivery.CreateDeliveryTaskRequest, deliveries.create),
+            "UpdateDeliveryTask": Operation(delivery.UpdateDeliveryTaskRequest, deliveries.update),
+            "DeleteDeliveryTask": Operation(delivery.DeleteDeliveryTaskRequest, deliveries.delete),
+            "DescribeDeliveryTask": Operation(delivery.DescribeDeliveryTaskRequest, deliveries.describe),
+            "ListDeliveryTask": Operation(delivery.ListDeliveryTaskRequest, deliveries.list),
             "StartLocalTransaction": Operation(pb.StartLocalTransactionRequest, self._start_transaction),
             "CommitTransaction": Operation(pb.CommitTransactionRequest, _unknown_transaction),
             "AbortTransaction": Operation(pb.AbortTransactionRequest, _unknown_transaction),
@@ -119,7 +127,8 @@ class Service:
         return tuple(self._operations)
 
     def close(self) -> None:
-        """Closes the store."""
+        """Ends deliveries, closes the store."""
+        self.deliveries.stop()
         self.store.close()
 
     def renew_stream(self, instance: str, table: str) -> str:
