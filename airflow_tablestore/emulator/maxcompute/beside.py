@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_tablestore.emulator.maxcompute.errors import Refusal, SqlFailure
-from airflow_tablestore.emulator.maxcompute.store import Store, Table
+from airflow_tablestore.emulator.maxcompute.rows import Table
+from airflow_tablestore.emulator.maxcompute.store import Store
 from airflow_tablestore.errors import SpecError
 
 

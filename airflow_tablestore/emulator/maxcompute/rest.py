@@ -16,8 +16,9 @@ from airflow_tablestore.emulator.maxcompute.columns import arrow_schema
 from airflow_tablestore.emulator.maxcompute.errors import Refusal
 from airflow_tablestore.emulator.maxcompute.instances import Instance
 from airflow_tablestore.emulator.maxcompute.request import Address, Answer, Request, name_checked, xml_answer
+from airflow_tablestore.emulator.maxcompute.rows import Partition, Table
 from airflow_tablestore.emulator.maxcompute.sql.selects import as_csv
-from airflow_tablestore.emulator.maxcompute.store import Partition, Store, Table
+from airflow_tablestore.emulator.maxcompute.store import Store
 from airflow_tablestore.emulator.maxcompute.tables import spec_from
 from airflow_tablestore.emulator.maxcompute.xml import document, element, literal
 from airflow_tablestore.emulator.oss.xml import parse

@@ -22,14 +22,14 @@ from airflow_tablestore.emulator.maxcompute.database import (
     pieces_of,
 )
 from airflow_tablestore.emulator.maxcompute.errors import Refusal
-from airflow_tablestore.emulator.maxcompute.store import (
+from airflow_tablestore.emulator.maxcompute.rows import (
     Partition,
-    Store,
     Table,
     drop_session,
     find_partition,
     touch,
 )
+from airflow_tablestore.emulator.maxcompute.store import Store
 from airflow_tablestore.emulator.maxcompute.tables import Definition, definition_from
 
 UPLOAD, DOWNLOAD, STREAM, UPSERT = "upload", "download", "stream", "upsert"

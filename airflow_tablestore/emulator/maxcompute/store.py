@@ -6,9 +6,7 @@ Raises the service's refusals for what depends on the stored state. Sessions are
 
 from __future__ import annotations
 
-import json
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,35 +32,24 @@ from airflow_tablestore.emulator.maxcompute.database import (
     sweep,
 )
 from airflow_tablestore.emulator.maxcompute.errors import Refusal
-from airflow_tablestore.emulator.maxcompute.tables import Definition, definition_from
+from airflow_tablestore.emulator.maxcompute.rows import (
+    TABLE_QUERY,
+    Partition,
+    Table,
+    drop_partition,
+    drop_session,
+    ensure_partition,
+    find_partition,
+    find_table,
+    partitions_of,
+    table_from,
+    touch,
+)
+from airflow_tablestore.emulator.maxcompute.tables import Definition
 from airflow_tablestore.emulator.oss.database import Database
 
 PIECE_BYTES = 8 * 1024 * 1024
 """About how much data a piece holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A stored table. `version` grows with each change of its definition."""
-
-    id: int
-    project: str
-    name: str
-    definition: Definition
-    version: int
-    created_millis: int
-    ddl_millis: int
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """A stored partition, or all of a table that has none (`values` is empty then)."""
-
-    id: int
-    table_id: int
-    values: tuple[str, ...]
-    created_millis: int
-    changed_millis: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +59,6 @@ class Held:
     partition: Partition
     pieces: list[Piece]
     batches: list[Any]
-
-
-_TABLE = "SELECT id, project, name, definition, version, created_millis, ddl_millis FROM tables"
-_PARTITION = "SELECT id, table_id, spec, created_millis, changed_millis FROM partitions"
 
 
 class Store:
@@ -108,10 +91,10 @@ class Store:
         """The project's tables by name, those behind `after`."""
         with self.database.reading() as connection:
             rows = connection.execute(
-                f"{_TABLE} WHERE project = ? AND name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
+                f"{TABLE_QUERY} WHERE project = ? AND name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?",
                 (project, after, len(prefix), prefix, most),
             )
-            return [_table(row) for row in rows]
+            return [table_from(row) for row in rows]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows of every table, by project and name."""
@@ -150,7 +133,7 @@ class Store:
         """Removes the table with its data and its sessions."""
         with self.database.writing() as connection:
             for partition in partitions_of(connection, table.id):
-                _drop_partition(connection, partition)
+                drop_partition(connection, partition)
             for (session,) in connection.execute("SELECT id FROM sessions WHERE table_id = ?", (table.id,)).fetchall():
                 drop_session(connection, session)
             connection.execute("DELETE FROM tables WHERE id = ?", (table.id,))
@@ -190,7 +173,7 @@ class Store:
         """Removes the partitions with their data, all at once."""
         with self.database.writing() as connection:
             for partition in partitions:
-                _drop_partition(connection, partition)
+                drop_partition(connection, partition)
 
     def empty(self, partitions: Iterable[Partition]) -> None:
         """Removes the rows of the partitions, all at once."""
@@ -331,63 +314,3 @@ def _batches(data: bytes, columns: Sequence[Column]) -> Iterator[Any]:
                 held = batch.column(index) if index >= 0 else pa.nulls(batch.num_rows, field.type)
                 arrays.append(held)
             yield pa.RecordBatch.from_arrays(arrays, schema=schema) if arrays else batch.select([])
-
-
-# ---- parts of a transaction
-
-
-def find_table(connection: sqlite3.Connection, project: str, name: str) -> Table | None:
-    """The table, or None."""
-    row = connection.execute(f"{_TABLE} WHERE project = ? AND name = ?", (project, name)).fetchone()
-    return _table(row) if row else None
-
-
-def find_partition(connection: sqlite3.Connection, table_id: int, values: Sequence[str]) -> Partition | None:
-    """The partition, or None."""
-    row = connection.execute(f"{_PARTITION} WHERE table_id = ? AND spec = ?", (table_id, _spec(values))).fetchone()
-    return _partition(row) if row else None
-
-
-def partitions_of(connection: sqlite3.Connection, table_id: int) -> list[Partition]:
-    """The table's partitions, in the order of their values."""
-    rows = connection.execute(f"{_PARTITION} WHERE table_id = ?", (table_id,))
-    return sorted(map(_partition, rows), key=lambda partition: partition.values)
-
-
-def ensure_partition(connection: sqlite3.Connection, table_id: int, values: Sequence[str], stamp: int) -> None:
-    """Makes the partition unless there is one."""
-    connection.execute(
-        "INSERT INTO partitions(table_id, spec, created_millis, changed_millis) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT(table_id, spec) DO NOTHING",
-        (table_id, _spec(values), stamp, stamp),
-    )
-
-
-def touch(connection: sqlite3.Connection, partition: int, stamp: int) -> None:
-    """Notes that the rows of the partition changed."""
-    connection.execute("UPDATE partitions SET changed_millis = ? WHERE id = ?", (stamp, partition))
-
-
-def drop_session(connection: sqlite3.Connection, session: str) -> None:
-    """Removes a session with what it kept."""
-    lists = [row[0] for row in connection.execute("SELECT list FROM blocks WHERE session = ?", (session,))]
-    drop_lists(connection, [f"session {session}", *lists])
-    connection.execute("DELETE FROM blocks WHERE session = ?", (session,))
-    connection.execute("DELETE FROM sessions WHERE id = ?", (session,))
-
-
-def _drop_partition(connection: sqlite3.Connection, partition: Partition) -> None:
-    drop_lists(connection, [content_of(partition.id)])
-    connection.execute("DELETE FROM partitions WHERE id = ?", (partition.id,))
-
-
-def _spec(values: Sequence[str]) -> str:
-    return json.dumps(list(values))
-
-
-def _table(row: Sequence[Any]) -> Table:
-    return Table(row[0], row[1], row[2], definition_from(row[3]), *row[4:])
-
-
-def _partition(row: Sequence[Any]) -> Partition:
-    return Partition(row[0], row[1], tuple(json.loads(row[2])), row[3], row[4])

@@ -23,8 +23,9 @@ from airflow_tablestore.emulator.maxcompute.columns import (
 from airflow_tablestore.emulator.maxcompute.database import Piece, rows_in
 from airflow_tablestore.emulator.maxcompute.errors import Refusal
 from airflow_tablestore.emulator.maxcompute.request import Address, Answer, Request
+from airflow_tablestore.emulator.maxcompute.rows import Partition, Table
 from airflow_tablestore.emulator.maxcompute.sessions import DOWNLOAD, STREAM, UPLOAD, UPSERT, Session
-from airflow_tablestore.emulator.maxcompute.store import Partition, Store, Table
+from airflow_tablestore.emulator.maxcompute.store import Store
 
 MOST_SLOTS = 128
 BUCKETS = 16

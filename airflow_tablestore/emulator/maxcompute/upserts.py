@@ -13,8 +13,9 @@ from airflow_tablestore.emulator.maxcompute import sessions
 from airflow_tablestore.emulator.maxcompute.columns import Column, arrow_schema, values_of
 from airflow_tablestore.emulator.maxcompute.errors import Refusal
 from airflow_tablestore.emulator.maxcompute.kinds import type_from
+from airflow_tablestore.emulator.maxcompute.rows import Table
 from airflow_tablestore.emulator.maxcompute.sessions import Session
-from airflow_tablestore.emulator.maxcompute.store import Store, Table
+from airflow_tablestore.emulator.maxcompute.store import Store
 from airflow_tablestore.emulator.maxcompute.tables import Definition
 
 OPERATION = "__operation"

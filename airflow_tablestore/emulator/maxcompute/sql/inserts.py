@@ -8,9 +8,10 @@ from typing import Any
 from airflow_tablestore.emulator.maxcompute.columns import Column, check
 from airflow_tablestore.emulator.maxcompute.database import Piece
 from airflow_tablestore.emulator.maxcompute.errors import meaning_failure
+from airflow_tablestore.emulator.maxcompute.rows import Table
 from airflow_tablestore.emulator.maxcompute.sql.selects import select
 from airflow_tablestore.emulator.maxcompute.sql.statements import Insert
-from airflow_tablestore.emulator.maxcompute.store import Store, Table
+from airflow_tablestore.emulator.maxcompute.store import Store
 
 
 def insert(store: Store, project: str, table: Table, asked: Insert) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 
 from airflow_tablestore.emulator.maxcompute.columns import Column
 from airflow_tablestore.emulator.maxcompute.errors import Refusal, SqlFailure, meaning_failure, no_table
+from airflow_tablestore.emulator.maxcompute.rows import Partition, Table
 from airflow_tablestore.emulator.maxcompute.sql import statements as st
 from airflow_tablestore.emulator.maxcompute.sql.inserts import insert
 from airflow_tablestore.emulator.maxcompute.sql.selects import as_csv, select
-from airflow_tablestore.emulator.maxcompute.store import Partition, Store, Table
+from airflow_tablestore.emulator.maxcompute.store import Store
 from airflow_tablestore.emulator.maxcompute.tables import Definition
 
 MOST_COLUMNS = 1200

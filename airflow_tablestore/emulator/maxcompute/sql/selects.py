@@ -16,8 +16,9 @@ from typing import Any
 from airflow_tablestore.emulator.maxcompute.columns import Column, arrow_schema, values_of
 from airflow_tablestore.emulator.maxcompute.errors import SqlFailure, meaning_failure, no_table, parse_failure
 from airflow_tablestore.emulator.maxcompute.kinds import DataType, NoType, type_from
+from airflow_tablestore.emulator.maxcompute.rows import Table
 from airflow_tablestore.emulator.maxcompute.sql.tokens import QUOTED, STRING, WORD, Token, tokens_of
-from airflow_tablestore.emulator.maxcompute.store import Store, Table
+from airflow_tablestore.emulator.maxcompute.store import Store
 
 MOST_SECONDS = 120.0
 """How long a query may run."""
