@@ -407,9 +407,17 @@ READS = [
      "PKAutoIncr can't be used for read operations."),
     ("key with cells", "GetRow", get(FINE), INVALID, "Attribute column cannot be given while reading data."),
     ("key with a delete marker", "GetRow", get(row(is_delete=True)), INVALID, "Delete marker cannot be given."),
-    ("a time and a range of times", "GetRow", get(time_range=pb.TimeRange(specific_time=1, start_time=1)), INVALID,
+    ("a time and a number of versions", "GetRow", get(time_range=pb.TimeRange(specific_time=1)), INVALID,
+     "Specific tiemstamp and max versions cannot be given at the same time."),
+    ("a time and a number of versions of a range", "GetRange", get_range(time_range=pb.TimeRange(specific_time=1)),
+     INVALID, "Specific tiemstamp and max versions cannot be given at the same time."),
+    ("a time, a range of times and a number of versions", "GetRow",
+     get(time_range=pb.TimeRange(specific_time=1, start_time=1)), INVALID,
+     "Specific timestamp, time range and max versions cannot be given at the same time."),
+    ("a time and a range of times", "GetRow",
+     get(max_versions=None, time_range=pb.TimeRange(specific_time=1, start_time=1)), INVALID,
      "Specific tiemstamp and time range cannot be given at the same time."),
-    ("time below 0", "GetRow", get(time_range=pb.TimeRange(specific_time=-1)), INVALID,
+    ("time below 0", "GetRow", get(max_versions=None, time_range=pb.TimeRange(specific_time=-1)), INVALID,
      "Specific timestamp cannot be less than 0."),
     ("half a range of times", "GetRow", get(time_range=pb.TimeRange(start_time=1)), INVALID,
      "Start and end time must be given at the same time."),
@@ -669,14 +677,15 @@ def test_a_table_has_no_search_index(service):
         assert not answered(service, "ListSearchIndex", request, pb.ListSearchIndexResponse).indices
 
 
-def test_not_a_number_is_refused_where_that_is_asked_for():
+@pytest.mark.parametrize(("value", "name"), [("nan", "NaN"), ("inf", "Infinity"), ("-inf", "Infinity")])
+def test_not_a_number_is_refused_where_that_is_asked_for(value, name):
     service = Service(None, Clock(), Limits(allows_non_finite=False))
     service.answer("CreateTable", "demo", create("t").SerializeToString())
 
-    error = refusal(service, "PutRow", put(encode_put(KEY, [Cell("c", float("nan"))])))
+    error = refusal(service, "PutRow", put(encode_put(KEY, [Cell("c", float(value))])))
 
     service.close()
-    assert (error.code, error.message) == (INVALID, "NaN can't be set to double value.")
+    assert (error.code, error.message) == (INVALID, f"{name} can't be set to double value.")
 
 
 def test_what_goes_wrong_inside_is_an_internal_error():
@@ -700,6 +709,7 @@ ELSEWHERE = {
     "tunnel_life.py": "tests of tunnels",
     "tunnel_store.py": "tests of tunnels",
     "tunnel_balance.py": "tests of tunnels",
+    "deliveries.py": "tests of deliveries",
 }
 WITHOUT_A_CASE = {
     ("service.py", "answer"),  # what goes wrong inside: above
