@@ -82,7 +82,6 @@ class Scene:
         missing = [name for name in WORKERS if name not in self.place.stack.processes]
         for name in missing:
             self._temporary(name).mkdir(parents=True)
-            self._log(name).unlink(missing_ok=True)
             command = ["celery", "worker", "-q", QUEUE, "-c", "2", "-H", name, "--skip-serve-logs"]
             own = {celery_worker.VARIABLE: name, "TMPDIR": str(self._temporary(name))}
             self.place.stack.launch(name, command, own)

@@ -130,7 +130,7 @@ class Stack:
 
         :param name: heads its log file; a process of this name that has ended is replaced.
         """
-        with (self.home / f"{name}.log").open("ab") as log:
+        with (self.home / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
                 [BIN / "airflow", *command],
                 env={**self.environment, **(environment or {})},
