@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Error, Locator, Page, expect
 
 PATIENCE_MILLIS = 120_000
 """For what a run must do first."""
@@ -36,6 +36,8 @@ def opened(browser: Browser, url: str) -> Iterator[Ui]:
     try:
         yield Ui(context.new_page())
     finally:
+        with suppress(Error):  # it has ended already where evidence was kept
+            context.tracing.stop()
         context.close()
 
 
