@@ -68,14 +68,14 @@ def test_killed_workers_lose_nothing_and_keep_the_order_of_each_key(emulator, tm
     journal = Journal(tmp_path / "journal")
     with Written(emulator) as written:
         id_ = written.tunnel(TunnelType.STREAM, StreamRange(StartFlag.EARLIEST))
-        workers = [start_worker(written, id_, journal, "NEVER", 0.02) for _ in range(2)]
+        workers = [start_worker(written, id_, journal, "NEVER", 0.02, 2) for _ in range(2)]
         for _ in range(KILLS):
             seen = len(journal.lines())
             until(lambda seen=seen: len(journal.lines()) > seen + chance.randrange(10, 60))
             victim = workers.pop(chance.randrange(2))
             victim.kill()
             victim.wait()
-            workers.append(start_worker(written, id_, journal, "NEVER", 0.02))
+            workers.append(start_worker(written, id_, journal, "NEVER", 0.02, 2))
         written.finish()
         until(lambda: journal.last() == dict(enumerate(written.versions)))
         for worker in workers:

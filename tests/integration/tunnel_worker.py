@@ -1,4 +1,4 @@
-"""A worker as a process of its own: `python tunnel_worker.py ENDPOINT TUNNEL JOURNAL UNTIL [PAUSE_SECONDS]`.
+"""A worker as a process of its own: `python tunnel_worker.py ENDPOINT TUNNEL JOURNAL UNTIL [PAUSE_SECONDS [TIMEOUT]]`.
 
 Each record that it takes is one line in the journal, which many workers share; a batch is done when its lines are.
 """
@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 
 from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.consumer.tunnel import Batch, Settings, TunnelReader
@@ -16,11 +17,13 @@ from airflow_tablestore.consumer.tunnel.reader import Until
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE
 
 SETTINGS = Settings(
-    heartbeat_seconds=0.2, timeout_seconds=3, checkpoint_seconds=0.2, pause_seconds=0.2, reconnect_seconds=1
+    heartbeat_seconds=0.2, timeout_seconds=10, checkpoint_seconds=0.2, pause_seconds=0.2, reconnect_seconds=1
 )
 
 
-def main(endpoint: str, tunnel: str, journal: str, until: str, pause_seconds: float = 0.0) -> None:
+def main(
+    endpoint: str, tunnel: str, journal: str, until: str, pause_seconds: float = 0.0, timeout_seconds: float = 10
+) -> None:
     """Drains the tunnel."""
     out = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
@@ -35,7 +38,8 @@ def main(endpoint: str, tunnel: str, journal: str, until: str, pause_seconds: fl
         time.sleep(pause_seconds)
 
     with Client(Endpoint(endpoint, DEMO_INSTANCE, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET)) as client:
-        TunnelReader(client, tunnel, settings=SETTINGS, until=Until[until]).run(take)
+        settings = replace(SETTINGS, timeout_seconds=int(timeout_seconds))
+        TunnelReader(client, tunnel, settings=settings, until=Until[until]).run(take)
 
 
 if __name__ == "__main__":

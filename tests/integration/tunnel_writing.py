@@ -130,7 +130,10 @@ class Journal:
         return len(told) - len(set(told))
 
 
-def start_worker(written: Written, tunnel: str, journal: Journal, until: str, pause_seconds: float = 0.0):
+def start_worker(
+    written: Written, tunnel: str, journal: Journal, until: str, pause_seconds: float = 0.0, timeout_seconds: int = 10
+):
     """A worker in a process of its own."""
-    command = [sys.executable, str(WORKER), written.endpoint, tunnel, str(journal.path), until, str(pause_seconds)]
+    told = [written.endpoint, tunnel, str(journal.path), until, str(pause_seconds), str(timeout_seconds)]
+    command = [sys.executable, str(WORKER), *told]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

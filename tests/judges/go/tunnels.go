@@ -68,7 +68,7 @@ func started(client tunnel.TunnelClient, id string, told func(channel string, ke
 	quiet := zapcore.AddSync(io.Discard)
 	config := &tunnel.TunnelWorkerConfig{
 		HeartbeatInterval: 100 * time.Millisecond,
-		HeartbeatTimeout:  5 * time.Second,
+		HeartbeatTimeout:  10 * time.Second,
 		LogWriteSyncer:    quiet,
 		BackoffConfig:     &tunnel.ChannelBackoffConfig{MaxDelay: 100 * time.Millisecond},
 		ProcessorFactory: &tunnel.SimpleProcessFactory{
