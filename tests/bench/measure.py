@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,3 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) ->
 
 def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
-
-
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How many times ours goes into theirs, by the medians of runs that took turns."""
-    return median(theirs) / median(ours)

@@ -1,6 +1,6 @@
 """The loop that people write today: the official SDK's get_range, row by row into csv.writer.
 
-Arguments: the services as JSON, the file to write.
+Arguments: the services as JSON, the file to write, the last user to read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def main() -> None:
     services, target = json.loads(sys.argv[1]), sys.argv[2]
     client = sample.sdk_client(services["tablestore"])
     start = [(name, INF_MIN) for name, _ in sample.KEYS]
-    end = [(name, INF_MAX) for name, _ in sample.KEYS]
+    (first, _), *others = sample.KEYS
+    end = [(first, sys.argv[3]), *((name, INF_MAX) for name, _ in others)]
     with open(target, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         while start:

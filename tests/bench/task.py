@@ -1,6 +1,6 @@
 """The memory of one Airflow task: idle with everything imported, or exporting a split.
 
-Arguments: `idle` or `export`, the number of slices' rows is that of the table. Prints nothing.
+Arguments: `idle`, or `export` and the last user to read. Prints nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = {
         "pipeline": "bench_task",
-        "source": {"table": "ots_gps_data"},
+        "source": {"table": "ots_gps_data", "range": {"end": sys.argv[2:]}},
         "sink": {"type": "oss", "bucket": "backup", "prefix": "bench/task/"},
     }
     if sys.argv[1] == "idle":
