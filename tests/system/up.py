@@ -84,12 +84,13 @@ def _fleet(services: dict[str, Any]) -> Iterator[None]:
 
 
 def _say_where(stack: Stack, services: dict[str, dict[str, str]], out: Console) -> None:
-    tablestore, oss = services["tablestore"], services["oss"]
+    tablestore, oss, maxcompute = (services[name] for name in ("tablestore", "oss", "maxcompute"))
     out.print(f"""
 [bold]Airflow[/bold]     {stack.url}   (no login; unpause a DAG and trigger it)
 [bold]DAGs[/bold]        {ROOT / "dags"}   (edit or add a spec: it shows up within ten seconds)
 [bold]Tablestore[/bold]  {tablestore["endpoint"]}   instance {tablestore["instance"]}, table {sample.TABLE}
 [bold]OSS[/bold]         {oss["endpoint"]}   bucket {oss["bucket"]}
+[bold]MaxCompute[/bold]  {maxcompute["endpoint"]}   project {maxcompute["project"]}
 
 {writer.TABLE} changes once a second. Before you unpause gps_incremental or gps_changes, tell its spec from when on:
 start: {datetime.now(UTC):%Y-%m-%dT%H:%M:00Z}
