@@ -7,7 +7,6 @@ listed in the docs as not verified.
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 import struct
@@ -141,11 +140,6 @@ def typed(value: bytes) -> Typed:
     if kind in (STRING, BINARY):
         return kind, value[5:]
     raise invalid("data format is invalid, unknown variant type occured.")
-
-
-def is_finite(value: bytes) -> bool:
-    """False for a double that is NaN or infinite."""
-    return value[0] != DOUBLE or math.isfinite(struct.unpack_from("<d", value, 1)[0])
 
 
 def read_filter(data: bytes) -> Filter:

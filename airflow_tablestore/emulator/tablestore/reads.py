@@ -230,6 +230,10 @@ class Reads:
             raise invalid(missing)
         if request.HasField("max_versions") and request.max_versions <= 0:
             raise invalid(f"Invalid max versions: {request.max_versions} . Reason: Max versions must be positive.")
+        if request.time_range.HasField("specific_time") and request.HasField("max_versions"):
+            if request.time_range.HasField("start_time") or request.time_range.HasField("end_time"):
+                raise invalid("Specific timestamp, time range and max versions cannot be given at the same time.")
+            raise invalid("Specific tiemstamp and max versions cannot be given at the same time.")
         from_time, until_time = _times(request.time_range) if has_time else (0, MAX_TIMESTAMP)
         return View(
             columns=frozenset(name.encode() for name in request.columns_to_get),

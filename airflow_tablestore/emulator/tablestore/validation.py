@@ -6,13 +6,14 @@ the tests are followed (column names) or the stricter one (128 columns to get; a
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from airflow_tablestore.emulator.tablestore.cells import DELETE_ALL, DELETE_ONE, INCREMENT, PUT, Change, ChangedCell
 from airflow_tablestore.emulator.tablestore.errors import ServiceError, invalid
-from airflow_tablestore.emulator.tablestore.filters import is_finite
 from airflow_tablestore.emulator.tablestore.keys import BINARY, DOUBLE, INTEGER, STRING, show
 from airflow_tablestore.wire.proto import table_pb2 as pb
 
@@ -143,8 +144,16 @@ def _check_cells(change: Change, limits: Limits) -> None:
                 f"The length of attribute column: '{show(name)}' exceeds the MaxLength:{limits.cell_bytes} "
                 f"with CurrentLength:{len(value) - 5}."
             )
-        if value and value[0] == DOUBLE and not limits.allows_non_finite and not is_finite(value):
-            raise invalid("NaN can't be set to double value.")
+        if value and value[0] == DOUBLE and not limits.allows_non_finite:
+            _check_finite(value)
+
+
+def _check_finite(value: bytes) -> None:
+    (number,) = struct.unpack_from("<d", value, 1)
+    if math.isnan(number):
+        raise invalid("NaN can't be set to double value.")
+    if math.isinf(number):
+        raise invalid("Infinity can't be set to double value.")
 
 
 def change_bytes(change: Change) -> int:

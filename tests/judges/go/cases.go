@@ -183,7 +183,7 @@ func readCases() {
 			c.MaxVersion, c.TimeRange = 10, &ots.TimeRange{Start: now + 1, End: now + 3}
 		}
 		equal(t.columns(keyOf("k"), between), []pair{{"c", int64(2)}, {"c", int64(1)}})
-		exactly := func(c *ots.SingleRowQueryCriteria) { c.TimeRange = &ots.TimeRange{Specific: now + 3} }
+		exactly := func(c *ots.SingleRowQueryCriteria) { c.MaxVersion, c.TimeRange = 0, &ots.TimeRange{Specific: now + 3} }
 		equal(t.columns(keyOf("k"), exactly), []pair{{"c", int64(3)}})
 	})
 	add("GetRow", "a filter hides the row", func(t *table) {

@@ -713,7 +713,7 @@ ELSEWHERE = {
 }
 WITHOUT_A_CASE = {
     ("service.py", "answer"),  # what goes wrong inside: above
-    ("validation.py", "_check_cells"),  # not a number: above
+    ("validation.py", "_check_finite"),  # not a number: above
     ("validation.py", "check_instance_name"),  # whole requests: below
     # a table that another request drops in the middle of this one
     ("storage.py", "redefine"),
