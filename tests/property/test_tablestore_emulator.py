@@ -57,6 +57,7 @@ writes = st.one_of(
     st.tuples(st.just("delete"), keys, st.just([])),
 )
 columns = st.lists(st.sampled_from([*NAMES, "missing", "k1"]), max_size=3)
+times = st.none() | st.tuples(st.integers(NOW - 6, NOW + 1), st.integers(NOW, NOW + 7))
 
 Key = tuple[str, int, bytes]
 Versions = dict[int, object]
@@ -103,18 +104,39 @@ class Model:
     def _newest(self, found: Versions) -> Versions:
         return dict(sorted(found.items(), reverse=True)[: self.max_versions])
 
-    def shown(self, key: Key, wanted: list[str], most: int) -> list[tuple[str, int, object]] | None:
+    def shown(self, key: Key, asked: Asked) -> list[tuple[str, int, object]] | None:
         """The cells of a row as a read shows them, None when it leaves the row out."""
         row = self.rows.get(key)
         if row is None:
             return None
+        wanted, (first, last) = asked.columns, asked.times or (0, 2 * NOW)
         cells = [
             (name, stamp, value)
             for name in sorted(row, key=lambda name: name.encode())
             if not wanted or name in wanted
-            for stamp, value in sorted(row[name].items(), reverse=True)[:most]
+            for stamp, value in [
+                (stamp, value) for stamp, value in sorted(row[name].items(), reverse=True) if first <= stamp < last
+            ][: asked.most]
         ]
-        return None if wanted and not cells and "k1" not in wanted else cells
+        if cells:
+            return cells
+        is_hidden = "k1" not in wanted if wanted else asked.times and row
+        return None if is_hidden else []
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a read asks for of each row: columns (empty: all), how many versions, of which times [first, last)."""
+
+    columns: list[str]
+    most: int
+    times: tuple[int, int] | None
+
+    def set(self, request: pb.GetRowRequest | pb.GetRangeRequest) -> None:
+        request.columns_to_get.extend(self.columns)
+        request.max_versions = self.most
+        if self.times:
+            request.time_range.start_time, request.time_range.end_time = self.times
 
 
 class Emulated:
@@ -148,17 +170,16 @@ class Emulated:
         answer = self.ask("BatchWriteRow", request, pb.BatchWriteRowResponse)
         assert all(row.is_ok for row in answer.tables[0].rows)
 
-    def row(self, key: Key, wanted: list[str], most: int):
-        request = pb.GetRowRequest(table_name="t", primary_key=encode_key(named(key)), columns_to_get=wanted)
-        request.max_versions = most
+    def row(self, key: Key, asked: Asked):
+        request = pb.GetRowRequest(table_name="t", primary_key=encode_key(named(key)))
+        asked.set(request)
         found = decode_rows(self.ask("GetRow", request, pb.GetRowResponse).row)
         return cells_of(found[0]) if found else None
 
-    def range(self, start, end, is_backward: bool, wanted: list[str], most: int, limit: int):
+    def range(self, start, end, is_backward: bool, asked: Asked, limit: int):
         """All rows of a range, following it to its end; None when it is refused."""
         request = pb.GetRangeRequest(table_name="t", direction=pb.BACKWARD if is_backward else pb.FORWARD)
-        request.columns_to_get.extend(wanted)
-        request.max_versions = most
+        asked.set(request)
         request.inclusive_start_primary_key = encode_key(named(start))
         request.exclusive_end_primary_key = encode_key(named(end))
         if limit:
@@ -205,8 +226,10 @@ def plain(cells):
     most=st.sampled_from([1, 2, 100]),
     limit=st.sampled_from([0, 1, 3]),
     range_bytes=st.sampled_from([60, 400, 4 * 1024 * 1024]),
+    span=times,
 )
-def test_the_emulator_is_a_sorted_dictionary(history, start, end, wanted, max_versions, most, limit, range_bytes):
+def test_the_emulator_is_a_sorted_dictionary(history, start, end, wanted, max_versions, most, limit, range_bytes, span):
+    asked = Asked(wanted, most, span)
     model = Model(max_versions)
     emulated = Emulated(max_versions, Limits(range_bytes=range_bytes))
     try:
@@ -215,28 +238,28 @@ def test_the_emulator_is_a_sorted_dictionary(history, start, end, wanted, max_ve
             for kind, key, cells in batch:
                 model.write(kind, key, cells)
 
-        compare_rows(model, emulated, wanted, most, is_whole=range_bytes > 400)
+        compare_rows(model, emulated, asked, is_whole=range_bytes > 400)
         for low, high in ((start, end), ((INF_MIN,) * 3, (INF_MAX,) * 3)):
             for is_backward in (False, True):
-                found = emulated.range(*((high, low) if is_backward else (low, high)), is_backward, wanted, most, limit)
-                expected = ranged(model, low, high, is_backward, wanted, most)
+                found = emulated.range(*((high, low) if is_backward else (low, high)), is_backward, asked, limit)
+                expected = ranged(model, low, high, is_backward, asked)
                 assert found is None if expected is None else [(k, plain(c)) for k, c in found] == expected
     finally:
         emulated.service.close()
 
 
-def compare_rows(model: Model, emulated: Emulated, wanted: list[str], most: int, *, is_whole: bool) -> None:
+def compare_rows(model: Model, emulated: Emulated, asked: Asked, *, is_whole: bool) -> None:
     keys: Mapping[Key, object] = model.rows
     for key in [*list(keys)[:5], ("never", 0, b"")]:
-        found, expected = plain(emulated.row(key, wanted, most)), plain(model.shown(key, wanted, most))
+        found, expected = plain(emulated.row(key, asked)), plain(model.shown(key, asked))
         assert found == expected if is_whole or not found else found == expected[: len(found)]
 
 
-def ranged(model: Model, low, high, is_backward: bool, wanted: list[str], most: int):
+def ranged(model: Model, low, high, is_backward: bool, asked: Asked):
     first, last = order(low), order(high)
     if first >= last:
         return None
     inside = (lambda place: first < place <= last) if is_backward else (lambda place: first <= place < last)
     keys = sorted((key for key in model.rows if inside(order(key))), key=order, reverse=is_backward)
-    shown = [(key, model.shown(key, wanted, most)) for key in keys]
+    shown = [(key, model.shown(key, asked)) for key in keys]
     return [(key, plain(cells)) for key, cells in shown if cells is not None]
