@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".demo"
 KEY_NAMES = tuple(name for name, _ in sample.KEYS)
 FINISHED = {"success", "failed"}
-RUN_SECONDS = 120
+RUN_SECONDS = 240
 STEPS = ("plan", "export", "publish")
 
 

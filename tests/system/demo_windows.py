@@ -39,7 +39,7 @@ BACKFILLED, SCHEDULED = 1, 3
 """How many windows of the past come by a backfill, and by the schedule behind them; the next one is not due yet."""
 
 SECONDS_IN_A_WINDOW = 3.0
-RUN_SECONDS = 120
+RUN_SECONDS = 240
 
 
 @dataclass

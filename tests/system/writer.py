@@ -22,7 +22,7 @@ from tests.system import sample
 TABLE = "ots_gps_live"
 RETENTION_HOURS = 24
 DRIVERS = 40
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.02
 CHOSEN = ("name", "speed", "change")
 """The columns, beside the key, that the example with one row per change asks for."""
 
