@@ -10,6 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 
+from airflow_tablestore.errors import SpecError
+
+_LATEST_MICROS = 221_845_392_000_000_000
+"""The year 9000: versions and dates have room for some time after it."""
+
 
 class Clock:
     """The wall clock plus what was added to it. Safe to use from many threads."""
@@ -29,14 +34,20 @@ class Clock:
         return self.micros() // 1000
 
     def advance(self, seconds: float) -> None:
-        """Moves the time of data; a negative number moves it back."""
+        """Moves the time of data; a negative number moves it back.
+
+        :raises SpecError: it would leave the years 1970 to 9000; then it stays.
+        """
         with self._lock:
-            self._ahead_micros += round(seconds * 1_000_000)
+            self._ahead_micros = self._checked(self._ahead_micros + round(seconds * 1_000_000))
 
     def move_to(self, micros: int) -> None:
-        """Makes the time of data this one (microseconds since 1970); it goes on from there."""
+        """Makes the time of data this one (microseconds since 1970); it goes on from there.
+
+        :raises SpecError: it is out of the years 1970 to 9000; then it stays.
+        """
         with self._lock:
-            self._ahead_micros = micros - self._wall_nanos() // 1000
+            self._ahead_micros = self._checked(micros - self._wall_nanos() // 1000)
 
     @property
     def ahead_seconds(self) -> float:
@@ -48,3 +59,8 @@ class Clock:
         """Goes back to the wall clock."""
         with self._lock:
             self._ahead_micros = 0
+
+    def _checked(self, ahead_micros: int) -> int:
+        if not 0 <= self._wall_nanos() // 1000 + ahead_micros < _LATEST_MICROS:
+            raise SpecError("The time of data can be in the years 1970 to 9000 only; it was not moved.")
+        return ahead_micros

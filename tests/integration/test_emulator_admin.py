@@ -117,6 +117,7 @@ def connection(emulator: Emulator) -> tuple[str, str, str]:
         ("POST", "clock", {"json": {"advance_seconds": "1"}}, 400, "a number of seconds"),
         ("POST", "clock", {"json": {"advance_seconds": 1e300}}, 400, "a number of seconds"),
         ("POST", "clock", {"json": {"now": "yesterday"}}, 400, "a time in ISO form"),
+        ("POST", "clock", {"json": {"now": "9999-12-31T23:59:59Z"}}, 400, "1970 to 9000"),
         ("POST", "faults", {"data": b"[" * 100_000}, 400, "not JSON"),
         ("POST", "faults", {"data": b"x" * 2_000_000}, 400, "longer than"),
         ("GET", "status", {"headers": {"Host": "attacker.example"}}, 403, "127.0.0.1"),

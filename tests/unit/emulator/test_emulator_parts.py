@@ -32,6 +32,18 @@ def test_the_clock_of_data_moves_when_told():
     assert clock.micros() == 5_000_000
 
 
+@pytest.mark.parametrize("seconds", [-6, 3e11])
+def test_the_clock_of_data_stays_where_dates_are(seconds):
+    clock = Clock(lambda: 5_000_000_000)
+
+    with pytest.raises(SpecError, match="1970 to 9000"):
+        clock.advance(seconds)
+    with pytest.raises(SpecError, match="1970 to 9000"):
+        clock.move_to(5_000_000 + round(seconds * 1_000_000))
+
+    assert clock.micros() == 5_000_000
+
+
 def test_there_is_one_account():
     accounts = demo_accounts()
 
