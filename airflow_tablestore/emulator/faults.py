@@ -169,6 +169,12 @@ def fault_from(told: object) -> Fault:
     return Fault(**told)
 
 
+def _chance(fault: Fault) -> random.Random:
+    """What decides when the rule strikes: the same for the same rule, and another one beside a rule of other words."""
+    words = (fault.seed, fault.kind.value, fault.code, fault.service, fault.operation, fault.table)
+    return random.Random(repr(words))  # noqa: S311 - repeatable on purpose
+
+
 @dataclass(slots=True)
 class Armed:
     """A rule in use: its number, how many occasions there were, and how many it struck."""
@@ -211,7 +217,7 @@ class Faults:
         fault = kind if isinstance(kind, Fault) else fault_from({"kind": kind, **settings})
         with self._lock:
             self._made += 1
-            self._armed.append(Armed(self._made, fault, random.Random(fault.seed)))  # noqa: S311 - repeatable on purpose
+            self._armed.append(Armed(self._made, fault, _chance(fault)))
             return self._made
 
     def remove(self, id_: int) -> bool:

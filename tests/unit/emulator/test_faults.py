@@ -35,6 +35,17 @@ def test_the_same_seed_strikes_the_same_requests():
     assert 30 < sum(runs[0]) < 90
 
 
+@pytest.mark.parametrize("other", [("cut_body", "*"), ("reset", "Get*")])
+def test_chances_of_two_rules_are_not_the_same_ones(other):
+    alone = []
+    for kind, operation in (("reset", "*"), other):
+        faults = Faults()
+        faults.add(kind, operation=operation, probability=0.3)
+        alone.append(struck(faults, READ, 200))
+
+    assert alone[0] != alone[1]
+
+
 @pytest.mark.parametrize(
     ("settings", "asked", "is_about"),
     [
