@@ -66,7 +66,7 @@ class Store(Protocol):
         """The id of a new multipart upload, invisible until it is completed."""
         ...
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         """:raises UploadGone: somebody has aborted or completed this upload."""
         ...
 

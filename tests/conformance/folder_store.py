@@ -78,7 +78,7 @@ class FolderStore:
         (upload / "key").write_text(json.dumps(key))
         return upload_id
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         self._asked("upload_part", key)
         upload = self._upload(key, upload_id)
         try:
@@ -136,7 +136,7 @@ class FolderStore:
             pass
         raise UploadGone(key)
 
-    def _temporary(self, data: bytes) -> Path:
+    def _temporary(self, data: bytes | bytearray) -> Path:
         file = self.folder / "temp" / uuid.uuid4().hex
         file.write_bytes(data)
         return file

@@ -51,7 +51,7 @@ class MemoryStore:
             self._uploads[key, upload_id] = {}
         return upload_id
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         with self._lock:
             self._parts(key, upload_id)[number] = bytes(data)
         return Part(number, f"{crc64_of(data):X}", len(data))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import zlib
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from airflow_tablestore.pipeline.contract import ByteSink
@@ -31,8 +32,21 @@ class Compression(enum.StrEnum):
         return {"none": "", "gzip": ".gz", "zstd": ".zst"}[self.value]
 
 
-class Blocks:
-    """A byte sink that hands on blocks of one size; `close` hands on the rest. It is also what does not compress."""
+class Plain:
+    """What does not compress: hands on what it gets, without a copy."""
+
+    def __init__(self, to: ByteSink):
+        self._to = to
+
+    def write(self, data: bytes | memoryview) -> int:
+        return self._to.write(data)
+
+    def close(self) -> None:
+        """Nothing is held back, and nothing follows."""
+
+
+class Blocks(ABC):
+    """A byte sink that compresses blocks of one size; `close` takes the rest."""
 
     def __init__(self, to: ByteSink):
         self._to = to
@@ -53,11 +67,13 @@ class Blocks:
         self._held = bytearray()
         self._end()
 
+    @abstractmethod
     def _take(self, block: bytes) -> None:
-        self._to.write(block)
+        """Compress a block of BLOCK_BYTES, or the last one."""
 
+    @abstractmethod
     def _end(self) -> None:
-        """Nothing follows plain bytes."""
+        """Write what follows the last block."""
 
 
 class Gzip(Blocks):
@@ -90,9 +106,11 @@ class Zstd(Blocks):
         self._stream.close()
 
 
-def compressor(kind: Compression, to: ByteSink) -> Blocks:
+def compressor(kind: Compression, to: ByteSink) -> Plain | Gzip | Zstd:
     """A sink that compresses into another; closing it leaves the other open."""
-    return {Compression.NONE: Blocks, Compression.GZIP: Gzip, Compression.ZSTD: Zstd}[kind](to)
+    kinds: dict[Compression, type[Plain | Gzip | Zstd]]
+    kinds = {Compression.NONE: Plain, Compression.GZIP: Gzip, Compression.ZSTD: Zstd}
+    return kinds[kind](to)
 
 
 def as_arrow_file(to: ByteSink) -> pa.PythonFile:

@@ -35,8 +35,14 @@ def as_text(column: pa.Array, date_pattern: str) -> pa.Array:
 
 def _doubles(column: pa.Array) -> pa.Array:
     text = pc.cast(column, pa.string())
-    whole = pc.invert(pc.match_substring_regex(text, "[.enai]"))
-    text = pc.if_else(whole, pc.binary_join_element_wise(text, ".0", ""), text)
+    may_lack_point = pc.fill_null(pc.equal(column, pc.floor(column)), False)
+    if pc.any(may_lack_point).as_py():  # few do, and to search in text costs more than to make it
+        texts = text.filter(may_lack_point)
+        whole = pc.invert(pc.match_substring_regex(texts, "[.enai]"))
+        texts = pc.if_else(whole, pc.binary_join_element_wise(texts, ".0", ""), texts)
+        text = pc.replace_with_mask(text, may_lack_point, texts)
+    if pc.all(pc.is_finite(column)).as_py():
+        return text
     for lower, word in (("nan", "NaN"), ("inf", "Infinity"), ("-inf", "-Infinity")):
         if pc.any(pc.equal(text, lower)).as_py():
             text = pc.if_else(pc.equal(text, lower), word, text)

@@ -140,7 +140,7 @@ class _Upload:
         return PendingObject(self.key, self.upload_id, self.rows, self.bytes, self._crc64)
 
     def _send(self) -> None:
-        part, self._held = bytes(self._held), bytearray()
+        part, self._held = self._held, bytearray()
         self._parts += 1
         self._crc64 = crc64_of(part, self._crc64)
         try:

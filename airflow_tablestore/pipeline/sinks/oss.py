@@ -181,7 +181,7 @@ class ObjectStore:
             self._repeat("InitiateMultipartUpload", key, lambda: self._bucket.init_multipart_upload(key).upload_id)
         )
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         """:raises UploadGone: somebody has aborted or completed this upload."""
         answer = self._repeat(
             "UploadPart",
@@ -300,7 +300,7 @@ class ObjectStore:
         return kind(told + advice, operation=operation, code=code, status=status, request_id=error.request_id)
 
 
-def _checked(key: str, data: bytes, answer: Any) -> Any:
+def _checked(key: str, data: bytes | bytearray, answer: Any) -> Any:
     """The answer, if the server holds the bytes that were sent."""
     if answer.crc is not None and int(answer.crc) != crc64_of(data):
         raise RetryLater(f"the bytes of {key} arrived damaged", operation="PutObject", code="CrcMismatch")
