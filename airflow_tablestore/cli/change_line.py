@@ -1,4 +1,4 @@
-"""A change of a row as one line of JSON, for `stream tail`.
+"""A change of a row as one line of JSON, for `stream tail` and `tunnel tail`.
 
 Nothing is lost or guessed: integers are whole, what is not JSON's own (bytes, doubles that are no number) is an object
 that names its kind, and the sequence sorts like the changes of a shard.
@@ -16,7 +16,8 @@ from typing import Any
 from airflow_tablestore.consumer.follow import Change
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.wire.plainbuffer import decode_rows
-from airflow_tablestore.wire.row import Cell, Value
+from airflow_tablestore.wire.row import Cell, Row, SequenceInfo, Value
+from airflow_tablestore.wire.tunnel_channel import TunnelRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,14 +34,41 @@ def line(change: Change) -> str:
     told: dict[str, Any] = {
         "time": time_text(sequence.timestamp),
         "action": change.record.action.value,
+        **_key_and_cells(row, change.record.origin),
+        "sequence": _sequence_text(sequence),
+        "shard": change.shard,
+    }
+    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+
+
+def record_line(record: TunnelRecord, channel: str) -> str:
+    """A tunnel's record without a line end; a row of base data has no time and no sequence.
+
+    :raises ProtocolError: the record's bytes are not one row with a key.
+    """
+    row = record.decoded()
+    told: dict[str, Any] = {
+        **({} if row.sequence is None else {"time": time_text(row.sequence.timestamp)}),
+        "action": record.action.value,
+        **_key_and_cells(row, record.origin),
+        **({} if row.sequence is None else {"sequence": _sequence_text(row.sequence)}),
+        "channel": channel,
+    }
+    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+
+
+def _key_and_cells(row: Row, origin: bytes | None) -> dict[str, Any]:
+    told: dict[str, Any] = {
         "key": {name: _value(value) for name, value in row.key},
         "columns": [_cell(cell) for cell in row.cells],
     }
-    if change.record.origin:
-        told["before"] = [_cell(cell) for cell in _cells_before(change.record.origin)]
-    told["sequence"] = f"{sequence.epoch:010d}_{sequence.timestamp:020d}_{sequence.row_index:010d}"
-    told["shard"] = change.shard
-    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+    if origin:
+        told["before"] = [_cell(cell) for cell in _cells_before(origin)]
+    return told
+
+
+def _sequence_text(sequence: SequenceInfo) -> str:
+    return f"{sequence.epoch:010d}_{sequence.timestamp:020d}_{sequence.row_index:010d}"
 
 
 def time_text(micros: int) -> str:

@@ -141,6 +141,90 @@ STREAM = Group(
     ),
 )
 
+TUNNEL_NAME = Argument(("tunnel",), {"metavar": "TUNNEL", "help": "a tunnel's name"})
+
+TUNNEL = Group(
+    "tunnel",
+    "make, look at, read and delete a table's tunnels",
+    (
+        Command(
+            "create",
+            "make a tunnel, unless it stands",
+            "Makes a tunnel. One that stands as it is wanted is left as it is; one of this name that is different is "
+            "an error, and nothing is changed. A table without a stream gets one.",
+            (
+                TABLE,
+                TUNNEL_NAME,
+                Argument(
+                    ("--type",),
+                    {
+                        "choices": ["BaseData", "Stream", "BaseAndStream"],
+                        "default": "Stream",
+                        "help": "what it carries: the rows, the changes, or first the rows and then the changes "
+                        "(default: Stream)",
+                    },
+                ),
+                Argument(
+                    ("--start",),
+                    {
+                        "metavar": "TIME",
+                        "help": "from when on it carries changes: earliest, latest, or ISO form, in UTC without a zone "
+                        "(default: latest)",
+                    },
+                ),
+                Argument(
+                    ("--end",),
+                    {
+                        "metavar": "TIME",
+                        "help": "until when it carries changes; it is over then (default: it goes on)",
+                    },
+                ),
+                CONNECTION,
+                JSON,
+            ),
+            "airflow_tablestore.cli.tunnel:create",
+        ),
+        Command(
+            "list",
+            "list tunnels",
+            "Lists the tunnels of a table, or of the whole instance.",
+            (Argument(("table",), {"metavar": "TABLE", "nargs": "?", "help": "a table's name"}), CONNECTION, JSON),
+            "airflow_tablestore.cli.tunnel:list_all",
+        ),
+        Command(
+            "describe",
+            "show channels, who holds them, and their lag",
+            "Shows a tunnel: its type and stage, its channels with their owners, and how far each is behind. Exits "
+            "with 2 when there is none of this name.",
+            (TABLE, TUNNEL_NAME, CONNECTION, JSON),
+            "airflow_tablestore.cli.tunnel:describe",
+        ),
+        Command(
+            "delete",
+            "delete a tunnel and how far it was",
+            "Deletes a tunnel and how far it was; its workers are told at their next call. Exits with 0 also when there"
+            " was none.",
+            (TABLE, TUNNEL_NAME, CONNECTION, JSON),
+            "airflow_tablestore.cli.tunnel:delete",
+        ),
+        Command(
+            "tail",
+            "print records as they come; they are consumed",
+            "Prints each record of a tunnel as one line of JSON, as they come, until Ctrl-C or SIGTERM. It is a worker "
+            "of the tunnel like any other: it gets its share of the channels, and what it has printed is confirmed, so "
+            "no other worker gets it. Make a tunnel of its own to look on.",
+            (
+                TABLE,
+                TUNNEL_NAME,
+                _flag("--until-caught-up", "end when there is nothing more for now"),
+                CONNECTION,
+                _flag("--json", "print JSON, which it does anyway"),
+            ),
+            "airflow_tablestore.cli.tunnel:tail",
+        ),
+    ),
+)
+
 REASON = {"metavar": "TEXT", "required": True, "help": "why it is right to go on without these records"}
 
 LEDGER = Group(
@@ -265,5 +349,6 @@ COMMANDS: tuple[Command | Group, ...] = (
         "airflow_tablestore.cli.doctor:doctor",
     ),
     STREAM,
+    TUNNEL,
     LEDGER,
 )

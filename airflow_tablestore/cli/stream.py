@@ -116,7 +116,7 @@ def tail(arguments: Namespace, session: Session) -> int:
     """Print each change as a line of JSON until told to stop, or until there is nothing more for now."""
     begin = _begin(arguments)
     stop, count = threading.Event(), 0
-    with _stopped_by_signals(stop), _client(arguments, session) as opened:
+    with stopped_by_signals(stop), _client(arguments, session) as opened:
         client = opened.pausing(stop.wait)
         try:
             stream = _stream(client, arguments.table)
@@ -189,7 +189,7 @@ def _start(
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C and SIGTERM set the event, so that the last line is whole; a second one interrupts.
 
     Only the main thread may arrange that.

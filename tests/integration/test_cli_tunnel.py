@@ -1,0 +1,172 @@
+"""`tunnel create | list | describe | delete | tail` against the emulator."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import tablestore as sdk
+
+from airflow_tablestore.cli import main
+from airflow_tablestore.cli.session import MUST_CHANGE, OK, Session
+from airflow_tablestore.emulator import Emulator
+from airflow_tablestore.pipeline.connections import from_environment
+
+pytestmark = pytest.mark.slow
+
+ALWAYS = sdk.Condition(sdk.RowExistenceExpectation.IGNORE)
+TABLE, TUNNEL = "rides", "copy"
+COMMAND = "import sys; from airflow_tablestore.cli import main; sys.exit(main())"
+
+
+class Rides:
+    """One table of an emulator, its official writer, and a shell."""
+
+    def __init__(self, emulator: Emulator):
+        at = emulator.tablestore
+        self.emulator, self.environment = emulator, emulator.environment()
+        self.writer = sdk.OTSClient(at.endpoint, at.access_key_id, at.access_key_secret, at.instance)
+        throughput = sdk.ReservedThroughput(sdk.CapacityUnit(0, 0))
+        self.writer.create_table(sdk.TableMeta(TABLE, [("id", "INTEGER")]), sdk.TableOptions(), throughput)
+
+    def put(self, *ids: int) -> None:
+        for id_ in ids:
+            self.writer.put_row(TABLE, sdk.Row([("id", id_)], [("n", id_)]), ALWAYS)
+
+    def call(self, *words: str) -> tuple[int, str, str]:
+        session = Session(io.StringIO(), io.StringIO(), lambda name: from_environment(name, self.environment))
+        code = main(["tunnel", *words], session)
+        return code, session.out.getvalue(), session.err.getvalue()
+
+    def described(self) -> dict:
+        return json.loads(self.call("describe", TABLE, TUNNEL, "--json")[1])
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def rides(running: Emulator) -> Rides:
+    running.reset()
+    return Rides(running)
+
+
+def test_a_tunnel_is_made_once_and_stands_the_second_time(rides):
+    first = json.loads(rides.call("create", TABLE, TUNNEL, "--type", "BaseAndStream", "--json")[1])
+    again = json.loads(rides.call("create", TABLE, TUNNEL, "--type", "BaseAndStream", "--json")[1])
+    listed = json.loads(rides.call("list", TABLE, "--json")[1])
+
+    assert (first["was_there"], again["was_there"]) == (False, True)
+    assert [one["id"] for one in listed] == [first["id"]] == [again["id"]]
+
+
+@pytest.mark.parametrize("words", [["--type", "BaseData"], ["--start", "earliest"], ["--end", "2096-01-01T00:00:00"]])
+def test_a_tunnel_that_is_different_is_an_error_and_stays(rides, words):
+    before = json.loads(rides.call("create", TABLE, TUNNEL, "--json")[1])
+
+    code, _, told = rides.call("create", TABLE, TUNNEL, *words)
+
+    assert code == MUST_CHANGE
+    assert "another name, or delete" in told
+    assert [one["id"] for one in json.loads(rides.call("list", "--json")[1])] == [before["id"]]
+
+
+def test_a_bounded_tunnel_is_made_again_without_complaint_and_its_tail_ends(rides):
+    rides.call("create", TABLE, "other")
+    rides.put(1, 2)
+    now = rides.emulator.now()
+    rides.emulator.clock.move_to(round((now + timedelta(hours=1)).timestamp() * 1_000_000))
+    span = ["--start", "earliest", "--end", (now + timedelta(minutes=1)).isoformat()]
+    codes = [rides.call("create", TABLE, TUNNEL, *span)[0] for _ in range(2)]
+    rides.put(3)
+
+    code, out, told = rides.call("tail", TABLE, TUNNEL)
+
+    assert (codes, code) == ([OK, OK], OK), told
+    assert [json.loads(line)["key"]["id"] for line in out.splitlines()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "words", [["--start", "yesterday"], ["--end", "soon"], ["--type", "BaseData", "--start", "earliest"]]
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(rides, words):
+    assert rides.call("create", TABLE, TUNNEL, *words)[0] == MUST_CHANGE
+    assert "no tunnels" in rides.call("list")[1]
+
+
+def test_channels_are_shown_with_owner_and_lag(rides):
+    rides.call("create", TABLE, TUNNEL, "--start", "earliest")
+    rides.put(1)
+    rides.call("tail", TABLE, TUNNEL, "--until-caught-up")
+
+    code, out, _ = rides.call("describe", TABLE, TUNNEL)
+    (channel,) = rides.described()["channels"]
+
+    assert code == OK
+    assert "owner" in out
+    assert "lag" in out
+    assert channel["id"] in out
+    assert channel["lag_seconds"] >= 0
+    assert channel["records"] >= 1
+
+
+def test_rows_and_changes_are_printed_once(rides):
+    rides.put(1)
+    rides.call("create", TABLE, TUNNEL, "--type", "BaseAndStream")
+    first = rides.call("tail", TABLE, TUNNEL, "--until-caught-up")[1].splitlines()
+    rides.put(2)
+    second = rides.call("tail", TABLE, TUNNEL, "--until-caught-up")[1].splitlines()
+
+    (row,), (change,) = [json.loads(line) for line in first], [json.loads(line) for line in second]
+    assert (row["key"], row["action"], "sequence" in row) == ({"id": 1}, "put", False)
+    assert (change["key"], "sequence" in change) == ({"id": 2}, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_tail_ends_cleanly_when_it_is_told_to_and_what_it_printed_is_confirmed(rides, number):
+    rides.call("create", TABLE, TUNNEL, "--start", "earliest")
+    rides.put(1, 2)
+    command = [sys.executable, "-c", COMMAND, "tunnel", "tail", TABLE, TUNNEL]
+    running = subprocess.Popen(
+        command, env={**os.environ, **rides.environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    printed = [json.loads(running.stdout.readline()) for _ in range(2)]
+
+    running.send_signal(number)
+    _, told = running.communicate(timeout=60)
+
+    assert (running.returncode, [one["key"]["id"] for one in printed]) == (OK, [1, 2])
+    assert "2 records." in told
+    assert "Traceback" not in told
+    assert rides.call("tail", TABLE, TUNNEL, "--until-caught-up")[1] == ""
+    assert {one["client"] for one in rides.described()["channels"]} == {""}
+
+
+def test_a_tunnel_is_deleted_once(rides):
+    rides.call("create", TABLE, TUNNEL)
+
+    answers = [json.loads(rides.call("delete", TABLE, TUNNEL, "--json")[1])["was_there"] for _ in range(2)]
+
+    assert answers == [True, False]
+
+
+@pytest.mark.parametrize("command", ["describe", "tail"])
+def test_a_tunnel_that_is_not_there_is_named_with_those_that_are(rides, command):
+    rides.call("create", TABLE, "other")
+
+    code, _, told = rides.call(command, TABLE, TUNNEL)
+
+    assert code == MUST_CHANGE
+    assert "has no tunnel copy" in told
+    assert "other" in told
+    assert "Traceback" not in told
