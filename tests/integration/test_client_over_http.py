@@ -272,10 +272,11 @@ def test_a_write_that_was_refused_for_now_is_sent_again(serve, machine):
         assert client.send(WRITE) == b"told"
 
 
+@pytest.mark.slow
 def test_a_silent_service_times_out(serve, machine):
     service = serve(silent, good())
 
-    with Client(endpoint(service.url, timeout_seconds=0.05), surroundings=machine.surroundings()) as client:
+    with Client(endpoint(service.url, timeout_seconds=1), surroundings=machine.surroundings()) as client:
         assert client.send(READ) == b"told"
 
     assert len(service.requests) == 2
