@@ -322,7 +322,7 @@ def send(
     return answer.status, error.code, error.message
 
 
-@pytest.mark.parametrize("operation", ["Nonsense", "PutTimeseriesData", "SQLQuery", "CreateDeliveryTask", "", "a/b"])
+@pytest.mark.parametrize("operation", ["Nonsense", "PutTimeseriesData", "SQLQuery", "AddDefinedColumn", "", "a/b"])
 def test_an_unknown_operation_is_refused(server, operation):
     status, code, message = send(server, operation)
 
