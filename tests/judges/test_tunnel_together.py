@@ -127,7 +127,8 @@ def test_both_workers_share_a_tunnel_and_miss_nothing(written):
 
     assert theirs.keys
     assert ours.keys
-    assert sorted(theirs.keys + ours.keys) == list(range(written.keys))
+    # a channel that moves between the two is read again from its last checkpoint, so repeats are not counted
+    assert set(theirs.keys + ours.keys) == set(range(written.keys))
 
 
 @pytest.mark.parametrize("who", ["theirs", "ours"])
