@@ -10,12 +10,13 @@ value, strings and binaries by their bytes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
-from airflow_tablestore.errors import Problem, ProtocolError, SpecError
+from airflow_tablestore.errors import Problem, ProtocolError, Rejected, SpecError
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.row import (
     INF_MAX,
@@ -31,6 +32,8 @@ from airflow_tablestore.wire.row import (
 from airflow_tablestore.wire.table import KeyColumn, RangePage, RangeRead, SplitPoints, TableDescription, get_range
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,15 @@ class Sender(Protocol):
 def pages(sender: Sender, read: RangeRead) -> Iterator[RangePage]:
     """The pages of a range, to its end. Every page holds at most `read.limit` rows (0: the service's own bound).
 
-    A row that is wider than a page goes on in the next one, under the same key.
+    A row that is wider than a page goes on in the next one, under the same key. A matrix that the service refuses, or
+    that may hide cells, is not asked for again: the page comes as PlainBuffer, and so do those after it.
     :raises ProtocolError: the service goes on where it has been already, so that reading would never end.
     """
     while True:
-        page = sender.send(get_range(read))
+        page = _matrix(sender, read) if read.wants_matrix else None
+        if page is None:
+            read = replace(read, wants_matrix=False)
+            page = sender.send(get_range(read))
         yield page
         if page.next_key is None:
             return
@@ -70,6 +77,21 @@ def pages(sender: Sender, read: RangeRead) -> Iterator[RangePage]:
         if not page.next_token and compare_keys(page.next_key, read.end) * onward >= 0:
             return
         read = replace(read, begin=page.next_key, token=page.next_token)
+
+
+def _matrix(sender: Sender, read: RangeRead) -> RangePage | None:
+    """A page that was asked for as a matrix; None when it cannot be had that way."""
+    try:
+        page = sender.send(get_range(read))
+    except Rejected as error:
+        if error.code != "OTSParameterInvalid":
+            raise
+        _log.info("%s takes no hint for the form of its rows; they are read as PlainBuffer.", read.table)
+        return None
+    if page.shows(read):
+        return page
+    _log.info("%s: a matrix lacked columns that were asked for; rows are read as PlainBuffer.", read.table)
+    return None
 
 
 # ---- the order of keys

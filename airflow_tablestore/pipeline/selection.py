@@ -24,7 +24,7 @@ class TableSelection:
 
     `columns` None means all. `types` are those that the author declared, by source column name. `begin` and `end` may
     name only the first key columns; `points` are the author's own split points of the first key column; `tasks` is the
-    number of splits asked for (0: by size).
+    number of splits asked for (0: by size). `asks_compact`: rows may come as SimpleRowMatrix.
     """
 
     table: str
@@ -35,6 +35,7 @@ class TableSelection:
     end: tuple[KeyValue, ...] = ()
     points: tuple[KeyValue, ...] = ()
     tasks: int = 0
+    asks_compact: bool = False
 
     @property
     def picked(self) -> tuple[str, ...] | None:

@@ -74,6 +74,7 @@ def _selection(source: TableSource) -> TableSelection:
         end=source.range.end if source.range else (),
         points=source.points,
         tasks=source.tasks,
+        asks_compact=source.compact,
     )
 
 

@@ -158,6 +158,13 @@ class TableSource(Part):
         json_schema_extra={"default": "auto"},
     )
 
+    compact: bool = Field(
+        default=False,
+        description="Ask for rows in a form with a third of the bytes (SimpleRowMatrix) where `columns` names what is "
+        "wanted. The service may send plain rows all the same; where it refuses, plain rows are asked for.",
+        examples=[True],
+    )
+
     @field_validator("columns", mode="after")
     @classmethod
     def _none_is_all(cls, columns: tuple[Any, ...] | None) -> tuple[Any, ...] | None:

@@ -88,10 +88,16 @@ def decode_matrix(block: bytes | memoryview) -> Matrix:
         raise ProtocolError("the matrix ends too early") from error
 
 
-def read_fields(content: bytes) -> tuple[str, ...]:
-    """The names of the fields of a valid block."""
-    _, _, _, key_count, others = _HEAD.unpack_from(content)
-    return _read_names(content, _HEAD.size, key_count + others)[0]
+def read_fields(content: bytes | memoryview) -> tuple[str, ...]:
+    """The names of the fields of a block; no more of it is looked at.
+
+    :raises ProtocolError: the block does not hold them.
+    """
+    try:
+        _, rows, _, key_count, others = _HEAD.unpack_from(content)
+        return _read_names(bytes(content[:rows]), _HEAD.size, key_count + others)[0]
+    except struct.error as error:
+        raise ProtocolError("the matrix ends too early") from error
 
 
 def _encode_name(name: str) -> bytes:

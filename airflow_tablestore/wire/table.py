@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.wire.call import Call
+from airflow_tablestore.wire.matrix import read_fields
 from airflow_tablestore.wire.message import parse, parse_beside
 from airflow_tablestore.wire.plainbuffer import decode_key, encode_key
 from airflow_tablestore.wire.proto import table_pb2
@@ -150,6 +152,7 @@ class RangeRead:
     :param columns: which columns, at most 128; empty: all.
     :param limit: most rows; 0: the service's own bound (5000 rows or 4 MB).
     :param token: of the page before, when that one ended inside a row.
+    :param wants_matrix: ask for the rows as SimpleRowMatrix, a third of the bytes; the service may send PlainBuffer.
     """
 
     table: str
@@ -159,11 +162,12 @@ class RangeRead:
     columns: tuple[str, ...] = ()
     limit: int = 0
     token: bytes = b""
+    wants_matrix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RangePage:
-    """Some rows of a range. `rows` is a PlainBuffer block, not decoded; empty when there is none.
+    """Some rows of a range. `rows` is a block, not decoded, in the form that `is_matrix` says; empty without rows.
 
     The range goes on at `next_key` (None: this was the last page), with `next_token` if that is not empty.
     """
@@ -172,6 +176,18 @@ class RangePage:
     next_key: PrimaryKey | None = None
     next_token: bytes = b""
     read_units: int = 0
+    is_matrix: bool = False
+
+    def shows(self, read: RangeRead) -> bool:
+        """Whether a matrix has a field for all that was named and for the whole key. One that has not may hide cells.
+
+        A range of all columns names none, so only its keys are looked for. PlainBuffer needs no such proof.
+        :raises ProtocolError: the matrix does not hold its names.
+        """
+        if not self.is_matrix or not len(self.rows):
+            return True
+        fields = set(read_fields(self.rows))
+        return fields >= {*read.columns, *(name for name, _ in read.begin)}
 
 
 def get_range(read: RangeRead) -> Call[RangePage]:
@@ -191,12 +207,16 @@ def get_range(read: RangeRead) -> Call[RangePage]:
         request.limit = read.limit
     if read.token:
         request.token = read.token
-    return Call("/GetRange", request.SerializeToString(), _read_page, subject=f"table {read.table}")
+    if read.wants_matrix:
+        request.data_block_type_hint = table_pb2.DBT_SIMPLE_ROW_MATRIX
+    reader = partial(_read_page, may_be_matrix=read.wants_matrix)
+    return Call("/GetRange", request.SerializeToString(), reader, subject=f"table {read.table}")
 
 
-def _read_page(body: bytes) -> RangePage:
+def _read_page(body: bytes, *, may_be_matrix: bool) -> RangePage:
     answer, rows = parse_beside(table_pb2.GetRangeResponse, body, table_pb2.GetRangeResponse.ROWS_FIELD_NUMBER)
-    if answer.data_block_type != table_pb2.DBT_PLAIN_BUFFER:
+    is_matrix = answer.data_block_type != table_pb2.DBT_PLAIN_BUFFER
+    if is_matrix and not may_be_matrix:
         raise ProtocolError("rows in a form that was not asked for (SimpleRowMatrix)")
     if answer.next_token and not answer.next_start_primary_key:
         raise ProtocolError("a range that goes on inside a row, but at no key")
@@ -205,6 +225,7 @@ def _read_page(body: bytes) -> RangePage:
         next_key=decode_key(answer.next_start_primary_key) if answer.next_start_primary_key else None,
         next_token=answer.next_token,
         read_units=answer.consumed.capacity_unit.read,
+        is_matrix=is_matrix,
     )
 
 

@@ -5,13 +5,16 @@ It answers with the service's own bytes (PlainBuffer), in pages as small as a te
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow_tablestore.consumer.table import compare_keys
 from airflow_tablestore.errors import Rejected
 from airflow_tablestore.wire.call import Call
-from airflow_tablestore.wire.plainbuffer import decode_key, encode_rows
+from airflow_tablestore.wire.matrix import Matrix, encode_matrix
+from airflow_tablestore.wire.plainbuffer import decode_key, decode_rows, encode_rows
 from airflow_tablestore.wire.proto import table_pb2
 from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value
 from airflow_tablestore.wire.table import KeyColumn, RangePage, SplitPoints, TableDescription
@@ -26,12 +29,22 @@ def numbered(count: int, **cells: Value) -> list[Row]:
     return [row((("id", number),), n=number, **cells) for number in range(count)]
 
 
+class Matrices(enum.Enum):
+    """What the service does when it is asked for SimpleRowMatrix."""
+
+    IGNORED = "plain rows are sent"
+    SENT = "matrices are sent"
+    REFUSED = "the request is refused"
+    LACKING = "matrices are sent, without one column that was named"
+
+
 class MemoryTable:
     """One table with an integer key `id`, unless other key columns are given.
 
     :param page_rows: rows in a page.
     :param points: the keys at which the service would cut; None: it refuses to.
     :param cells_in_page: cuts a row with more cells than that into several pages.
+    :param matrices: what a request for a matrix gets.
     """
 
     def __init__(
@@ -44,10 +57,12 @@ class MemoryTable:
         page_rows: int = 3,
         points: Sequence[PrimaryKey] | None = (),
         cells_in_page: int = 0,
+        matrices: Matrices = Matrices.IGNORED,
     ):
         self.rows, self.description = list(rows), TableDescription(name, keys, defined)
         self.asked: list[Any] = []
         self._page_rows, self._points, self._cells_in_page = page_rows, points, cells_in_page
+        self._matrices = matrices
 
     def send(self, call: Call[Any]) -> Any:
         return {
@@ -64,6 +79,23 @@ class MemoryTable:
     def _range(self, body: bytes) -> RangePage:
         asked = table_pb2.GetRangeRequest.FromString(body)
         self.asked.append(asked)
+        if asked.data_block_type_hint != table_pb2.DBT_SIMPLE_ROW_MATRIX or self._matrices is Matrices.IGNORED:
+            return self._page(asked)
+        if self._matrices is Matrices.REFUSED:
+            raise Rejected("no such field", operation="GetRange", code="OTSParameterInvalid", status=400)
+        named = list(asked.columns_to_get)
+        return self._as_matrix(self._page(asked), named[:-1] if self._matrices is Matrices.LACKING else named)
+
+    def _as_matrix(self, page: RangePage, columns: list[str]) -> RangePage:
+        rows = decode_rows(bytes(page.rows)) if page.rows else []
+        keys = [column.name for column in self.description.keys]
+        others = [name for name in columns if name not in keys]
+        values = [dict(r.key) | {cell.name: cell.value for cell in r.cells} for r in rows]
+        table = tuple(tuple(found.get(name) for name in (*keys, *others)) for found in values)
+        block = encode_matrix(Matrix((*keys, *others), len(keys), table)) if rows else b""
+        return replace(page, rows=block, is_matrix=True)
+
+    def _page(self, asked: Any) -> RangePage:
         begin, end = decode_key(asked.inclusive_start_primary_key), decode_key(asked.exclusive_end_primary_key)
         onward = -1 if asked.direction == table_pb2.BACKWARD else 1
         inside = [
@@ -74,8 +106,9 @@ class MemoryTable:
         limit = min(asked.limit or self._page_rows, self._page_rows)
         page, rest = inside[:limit], inside[limit:]
         page = [seen for r in page if (seen := _seen(r, tuple(asked.columns_to_get))) is not None]
-        if self._cells_in_page and inside and len(inside[0].cells) > self._cells_in_page:
-            return self._part_of(inside[0], asked.token, inside[1:])
+        first = _seen(inside[0], tuple(asked.columns_to_get)) if inside else None
+        if self._cells_in_page and first is not None and len(first.cells) > self._cells_in_page:
+            return self._part_of(first, asked.token, inside[1:])
         if self._cells_in_page:
             page, rest = page[:1], inside[1:]
         return RangePage(encode_rows(page) if page else b"", rest[0].key if rest else None)

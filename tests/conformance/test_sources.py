@@ -15,17 +15,20 @@ from airflow_tablestore.pipeline.sources.table import TableSlice
 from airflow_tablestore.wire.row import ColumnType
 from airflow_tablestore.wire.stream import Action, StreamRecord
 from tests.conformance.changes import Span, put, put_cell, record, update
-from tests.conformance.memory_table import MemoryTable, row
+from tests.conformance.memory_table import Matrices, MemoryTable, row
 from tests.conformance.source_pack import CLAIMS, Case, Refuse
 
 ID, N = Column("id", ColumnType.INTEGER, is_key=True), Column("n", ColumnType.INTEGER)
 VALUES = [number if number != 4 else "four" for number in range(10)]
 
 
-def table(values: list[Any]) -> Any:
+def table(values: list[Any], matrices: Matrices = Matrices.IGNORED) -> Any:
     def make(refuse: Refuse) -> TableSlice:
-        stored = MemoryTable([row((("id", number),), n=value) for number, value in enumerate(values)])
-        return TableSlice(stored, TableSelection("t"), Schema((ID, N)), Slice(full_range(stored.description)), refuse)
+        rows = [row((("id", number),), n=value) for number, value in enumerate(values)]
+        stored = MemoryTable(rows, matrices=matrices)
+        selection = TableSelection("t", asks_compact=matrices is not Matrices.IGNORED)
+        schema = Schema((ID, N), is_picked=selection.asks_compact)
+        return TableSlice(stored, selection, schema, Slice(full_range(stored.description)), refuse)
 
     return make
 
@@ -45,6 +48,8 @@ SINGLE, MULTI = ChangeMode.SINGLE_VERSION, ChangeMode.MULTI_VERSION
 
 CASES = [
     Case("table", table(VALUES), table([])),
+    Case("table, matrices", table(VALUES, Matrices.SENT), table([], Matrices.SENT)),
+    Case("table, matrices refused", table(VALUES, Matrices.REFUSED), table([], Matrices.REFUSED)),
     Case("stream, rows", stream(ROWS, SINGLE, Schema((ID, N))), stream([], SINGLE, Schema((ID, N)))),
     Case("stream, cells", stream(CELLS, MULTI, Schema((ID,))), stream([], MULTI, Schema((ID,)), with_sequence=True)),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from tablestore import BatchWriteRowRequest as Batch
@@ -27,6 +28,7 @@ from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.server import Server
 from airflow_tablestore.emulator.tablestore.app import TablestoreApp
 from airflow_tablestore.errors import Rejected
+from airflow_tablestore.wire.decode import Wanted, decoder
 from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, ColumnType
 from airflow_tablestore.wire.table import (
@@ -150,6 +152,19 @@ def test_parts_at_the_authors_points_hold_every_row_once(client, described, is_b
     read = [key for part in parts for key in keys_of(client, part)]
     assert len(parts) == 4
     assert read == (KEYS[::-1] if is_backward else KEYS)
+
+
+def test_rows_are_the_same_as_matrices(client, described):
+    whole = full_range(described)
+    wanted = (Wanted("city", ColumnType.STRING, is_key=True), Wanted("n", ColumnType.INTEGER))
+    read = RangeRead("people", whole.begin, whole.end, columns=("city", "n"), limit=50)
+
+    plain, compact = (list(pages(client, replace(read, wants_matrix=asked))) for asked in (False, True))
+
+    assert [page.is_matrix for page in compact] == [True] * len(plain)
+    assert sum(len(page.rows) for page in compact) < sum(len(page.rows) for page in plain)
+    for one, other in zip(plain, compact, strict=True):
+        assert decoder(wanted).decode(one.rows) == decoder(wanted).decode(other.rows)
 
 
 def test_a_missing_table_is_told_by_name_of_the_setting(client):

@@ -70,7 +70,15 @@ class TableSlice:
     def batches(self) -> Iterator[Batch]:
         decode = decoder([Wanted(c.name, c.type, c.is_key) for c in self.pinned.columns]).decode
         span = self.slice.range
-        read = RangeRead(self.selection.table, span.begin, span.end, span.is_backward, columns_to_ask_for(self.pinned))
+        columns = columns_to_ask_for(self.pinned)
+        read = RangeRead(
+            self.selection.table,
+            span.begin,
+            span.end,
+            span.is_backward,
+            columns,
+            wants_matrix=self.selection.asks_compact and bool(columns),  # only a named column can be missed
+        )
         keys = sum(column.is_key for column in self.pinned.columns)
         for page, decoded in whole_rows(pages(self.sender, read), decode, keys):
             yield Batch(self._settled(decoded), page.next_key, len(page.rows))
