@@ -10,18 +10,23 @@ from urllib.parse import urlsplit
 from airflow_tablestore.cli.patient import Patient, Status
 from airflow_tablestore.client import NO_RETRY, Client
 from airflow_tablestore.errors import Rejected
-from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.layout import PENDING
 from airflow_tablestore.pipeline.manifest import read_manifest
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
+from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
 from airflow_tablestore.wire.table import describe_table
 
 SKEW_ODD, SKEW_REFUSED = timedelta(seconds=30), timedelta(minutes=15)
 """The service refuses requests whose date is more than 15 minutes off. Source: Tablestore documentation, x-ots-date."""
 
 
-def place_checks(*, writes: bool) -> tuple[Callable[[Patient], None], ...]:
-    """What comes last: the bucket, what stands at the place, and the rights to write there."""
+def place_checks(patient: Patient, *, writes: bool) -> tuple[Callable[[Patient], None], ...]:
+    """What comes last: the bucket or the table, what stands at the place, and the rights to write there."""
+    if isinstance(patient.target, TableTarget):
+        from airflow_tablestore.cli.doctor_warehouse import load_probe, no_load_probe, target_table
+
+        return target_table, load_probe if writes else no_load_probe
     return bucket, place, probe if writes else no_probe
 
 
@@ -32,21 +37,46 @@ def connections(patient: Patient) -> None:
         lambda: tablestore_endpoint(session.connection(patient.source)),
         lambda at: f"{patient.source}: instance {at.instance} at {at.url}, V{4 if at.region else 2} signatures",
     )
-    sink = patient.tried(
-        "sink connection",
-        lambda: oss_endpoint(session.connection(patient.sink), patient.target.bucket),
-        lambda at: f"{patient.sink}: {at.url}",
-    )
-    for endpoint in (source, sink):
-        if endpoint is not None and _is_open(endpoint.url):
-            patient.found(
-                "encryption", Status.WARN, f"{endpoint.url} is not encrypted", "write https:// into the connection"
-            )
+    sink_url = _warehouse_url(patient) if isinstance(patient.target, TableTarget) else _bucket_url(patient)
+    for url in (source.url if source else None, sink_url):
+        if url is not None and _is_open(url):
+            patient.found("encryption", Status.WARN, f"{url} is not encrypted", "write https:// into the connection")
     if source is not None:
         patient.instance = source.instance
         patient.client = Client(source, retry=NO_RETRY)
-    if sink is not None:
-        patient.store = ObjectStore(sink, patient.target.bucket)
+
+
+def _bucket_url(patient: Patient) -> str | None:
+    name = _objects(patient).bucket
+    sink = patient.tried(
+        "sink connection",
+        lambda: oss_endpoint(patient.session.connection(patient.sink), name),
+        lambda at: f"{patient.sink}: {at.url}",
+    )
+    if sink is None:
+        return None
+    patient.store = ObjectStore(sink, name)
+    return sink.url
+
+
+def _warehouse_url(patient: Patient) -> str | None:
+    from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
+
+    sink = patient.tried(
+        "sink connection",
+        lambda: maxcompute_endpoint(patient.session.connection(patient.sink), patient.project),
+        lambda at: f"{patient.sink}: project {at.project} at {at.url}",
+    )
+    if sink is None:
+        return None
+    patient.warehouse = MaxCompute(sink)
+    return sink.url
+
+
+def _objects(patient: Patient) -> ObjectTarget:
+    if not isinstance(patient.target, ObjectTarget):
+        raise TypeError("this check is about objects")
+    return patient.target
 
 
 def _is_open(url: str) -> bool:
@@ -84,7 +114,7 @@ def clock(patient: Patient) -> None:
 
 
 def bucket(patient: Patient) -> None:
-    store, target = patient.store, patient.target
+    store, target = patient.store, _objects(patient)
     if store is None:
         return
     is_reached = patient.tried(
@@ -105,7 +135,7 @@ def _many(count: int) -> str:
 
 def place(patient: Patient) -> None:
     """What stands at the prefix, and whether this pipeline may publish there."""
-    store, target = patient.store, patient.target
+    store, target = patient.store, _objects(patient)
     if store is None:
         return
     standing = patient.tried(
@@ -129,7 +159,7 @@ def no_probe(patient: Patient) -> None:
 
 def probe(patient: Patient) -> None:
     """The rights that publishing needs: put without overwriting, get, multipart, delete. All is removed again."""
-    store, prefix = patient.store, patient.target.prefix
+    store, prefix = patient.store, _objects(patient).prefix
     if store is None:
         return
     key, data = f"{prefix}{PENDING}doctor-{secrets.token_hex(8)}", secrets.token_bytes(32)

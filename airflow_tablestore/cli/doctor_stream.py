@@ -67,7 +67,7 @@ def examination(
     return patient, (
         *(partial(check, patient) for check in (common.connections, common.table, common.clock)),
         *(partial(check, patient) for check in (*own, _windows, _columns)),
-        *(partial(check, patient) for check in common.place_checks(writes=writes)),
+        *(partial(check, patient) for check in common.place_checks(patient, writes=writes)),
     )
 
 

@@ -37,13 +37,14 @@ def examination(
         table_name=export.source.table,
         pipeline=export.pipeline,
         target=export.target,
+        project=getattr(spec.sink, "project", None) or "",
         export=export,
     )
     own = (_versions, _rows, _split_points, _columns)
     return patient, (
         *(partial(check, patient) for check in (common.connections, common.table, common.clock)),
         *(partial(check, patient) for check in own),
-        *(partial(check, patient) for check in common.place_checks(writes=writes)),
+        *(partial(check, patient) for check in common.place_checks(patient, writes=writes)),
     )
 
 
@@ -93,7 +94,7 @@ def _split_points(patient: TablePatient) -> None:
 
 
 def _columns(patient: TablePatient) -> None:
-    client, store = patient.client, patient.store
+    client, store = patient.client, patient.store or patient.warehouse
     is_lost = any(
         check.status is Status.FAIL and check.name in ("range", "split points given") for check in patient.checks
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_tablestore.cli.session import Session
 from airflow_tablestore.client import Client
 from airflow_tablestore.errors import SpecError, TablestoreError
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
 from airflow_tablestore.pipeline.store import UploadGone
-from airflow_tablestore.pipeline.target import ObjectTarget
+from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
 from airflow_tablestore.wire.table import TableDescription
+
+if TYPE_CHECKING:
+    from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
 
 T = TypeVar("T")
 
@@ -44,7 +47,8 @@ class Check:
 class Patient:
     """What is examined, and what has been found so far. A part that could not be had stays None.
 
-    `target` is the place of a run's objects; of an incremental export that of its newest window.
+    `target` is the place of a run's rows; of an incremental export that of its newest window. `project` is the
+    MaxCompute project that the spec names, if it names one.
     """
 
     session: Session
@@ -52,19 +56,22 @@ class Patient:
     sink: str
     table_name: str
     pipeline: str
-    target: ObjectTarget
+    target: ObjectTarget | TableTarget
+    project: str = ""
     checks: list[Check] = field(default_factory=list)
     instance: str = ""
     client: Client | None = None
     store: ObjectStore | None = None
+    warehouse: MaxCompute | None = None
     table: TableDescription | None = None
 
     def close(self) -> None:
         """Close the connections that were opened."""
         if self.client:
             self.client.close()
-        if self.store:
-            self.store.close()
+        for place in (self.store, self.warehouse):
+            if place:
+                place.close()
 
     def found(self, name: str, status: Status, told: str, advice: str = "") -> None:
         self.checks.append(Check(name, status, told, advice))

@@ -16,8 +16,8 @@ from airflow_tablestore.consumer.table import KeyRange, Sender, cut_by_size
 from airflow_tablestore.errors import Rejected
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Picked, Schema
 from airflow_tablestore.pipeline.division import UNSUPPORTED, divide
-from airflow_tablestore.pipeline.full_export import pinned_schema
-from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
+from airflow_tablestore.pipeline.full_export import pinned_schema, sink_of
+from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.plan import Split
 from airflow_tablestore.spec import IncrementalSpec
 from airflow_tablestore.wire.plainbuffer import decode_rows
@@ -83,7 +83,7 @@ def _preview(ready: OpenExport) -> Preview:
     splits = divide(services.client, export.source, table, workers=export.limits.workers)
     split_bytes = _estimates(services.client, table, splits)
     rows, count, is_counted = _size(services.client, table, splits, sum(split_bytes))
-    standing = read_manifest(services.store, export.target.prefix)
+    standing = sink_of(export, services).standing()
     return Preview(table, splits, split_bytes, pinned.schema, pinned.warnings, standing, rows, count, is_counted)
 
 
@@ -136,7 +136,7 @@ def _value_bytes(value: object) -> int:
 
 
 def _print(ready: OpenExport, preview: Preview, session: Session) -> None:
-    export = ready.export
+    export, sink = ready.export, sink_of(ready.export, ready.services)
     about = "" if preview.is_counted else "about "
     has_estimate = preview.is_counted or preview.bytes > 0
     keys = ", ".join(f"{key.name} ({key.type.value})" for key in preview.table.keys)
@@ -146,7 +146,7 @@ def _print(ready: OpenExport, preview: Preview, session: Session) -> None:
         if has_estimate
         else "Rows      the service gives no estimate"
     )
-    session.say(f"Place     {ready.services.store.uri(export.target.prefix)}, {export.target.write_mode.value}")
+    session.say(f"Place     {sink.place}, {sink.mode}")
     session.say(f"Standing  {_told_standing(preview.standing)}")
     session.say(f"Columns   {len(_output(ready, preview.schema))}:")
     for line in lines([(c["name"], c["type"], c["from"]) for c in _output(ready, preview.schema)], indent="  "):
@@ -192,7 +192,7 @@ def _output(ready: OpenExport, schema: Schema) -> list[dict[str, str]]:
 
 
 def _as_json(ready: OpenExport, preview: Preview, moment: datetime) -> dict[str, Any]:
-    export, standing = ready.export, preview.standing
+    export, standing, sink = ready.export, preview.standing, sink_of(ready.export, ready.services)
     return {
         "pipeline": export.pipeline,
         "run_date": moment.isoformat(),
@@ -201,8 +201,8 @@ def _as_json(ready: OpenExport, preview: Preview, moment: datetime) -> dict[str,
         "rows": preview.rows,
         "bytes": preview.bytes,
         "is_counted": preview.is_counted,
-        "place": ready.services.store.uri(export.target.prefix),
-        "write_mode": export.target.write_mode.value,
+        "place": sink.place,
+        "write_mode": sink.mode,
         "standing": None
         if standing is None
         else {"run": standing.run, "rows": standing.rows, "objects": len(standing.objects)},

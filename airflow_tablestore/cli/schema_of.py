@@ -10,8 +10,7 @@ from airflow_tablestore.cli.session import OK, Session, moment_of
 from airflow_tablestore.cli.table import lines
 from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN
-from airflow_tablestore.pipeline.full_export import pinned_schema
-from airflow_tablestore.pipeline.manifest import read_manifest
+from airflow_tablestore.pipeline.full_export import pinned_schema, sink_of
 from airflow_tablestore.pipeline.sources.pinning import Pinned
 from airflow_tablestore.pipeline.sources.stream import pin_changes
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec
@@ -66,7 +65,7 @@ def _of_full(arguments: Namespace, spec: FullExportSpec, session: Session) -> _F
     with opened(spec, moment_of(arguments, session, spec.timezone), session, session.tell) as ready:
         pinned = pinned_schema(ready.export, ready.services)
         anew = pinned_schema(ready.export, ready.services, repin=True) if arguments.repin else None
-        return pinned, anew, read_manifest(ready.services.store, ready.export.target.prefix) is not None
+        return pinned, anew, sink_of(ready.export, ready.services).standing() is not None
 
 
 def _of_windows(arguments: Namespace, spec: IncrementalSpec, session: Session) -> _Found:

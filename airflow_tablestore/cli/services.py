@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from airflow_tablestore.cli.session import Session
 from airflow_tablestore.client import Client, OnRetry, RetryPolicy
 from airflow_tablestore.client.endpoint import Endpoint
 from airflow_tablestore.errors import Problem, ProtocolError, SpecError
-from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.full_export import FullExport, Services
 from airflow_tablestore.pipeline.incremental import Incremental, WindowServices
 from airflow_tablestore.pipeline.ledger import Ledger
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, PipelineSpec, load
 from airflow_tablestore.spec.build import full_export, incremental
+from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
+from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.wire.table import describe_table
+
+if TYPE_CHECKING:
+    from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute, MaxComputeEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class OpenWindows:
     """An incremental export that is ready to go."""
 
     known: OpenLedger
-    store: ObjectStore
+    store: ObjectStore | MaxCompute
 
     @property
     def export(self) -> Incremental:
@@ -100,10 +106,10 @@ def opened(
 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of both.
     """
-    ends = _endpoints(session, [spec.source.connection], (spec.sink.connection, spec.sink.bucket))
+    ends = _endpoints(session, [spec.source.connection], spec.sink)
     with ExitStack() as stack:
         client = stack.enter_context(Client(ends.instances[0], on_retry=on_retry))
-        store = stack.enter_context(closing(ObjectStore(ends.buckets[0], spec.sink.bucket)))
+        store = stack.enter_context(ends.place())
         yield OpenExport(spec, full_export(spec, run_date=moment), Services(client, store))
 
 
@@ -113,9 +119,9 @@ def opened_windows(spec: IncrementalSpec, session: Session, on_retry: OnRetry | 
 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of all.
     """
-    ends = _endpoints(session, _instances(spec), (spec.sink.connection, spec.sink.bucket))
-    with _ledger(spec, ends.instances, on_retry) as known, closing(ObjectStore(ends.buckets[0], spec.sink.bucket)) as s:
-        yield OpenWindows(known, s)
+    ends = _endpoints(session, _instances(spec), spec.sink)
+    with _ledger(spec, ends.instances, on_retry) as known, ends.place() as place:
+        yield OpenWindows(known, place)
 
 
 @contextmanager
@@ -145,11 +151,24 @@ def _ledger(spec: IncrementalSpec, instances: list[Endpoint], on_retry: OnRetry 
 
 @dataclass(slots=True)
 class _Endpoints:
+    """Where a pipeline's connections lead. `sink` is where its rows go, None when that was not asked."""
+
     instances: list[Endpoint] = field(default_factory=list)
-    buckets: list[OssEndpoint] = field(default_factory=list)
+    sink: OssEndpoint | MaxComputeEndpoint | None = None
+    bucket: str = ""
+
+    def place(self) -> AbstractContextManager[ObjectStore | MaxCompute]:
+        """The bucket, or the project."""
+        if isinstance(self.sink, OssEndpoint):
+            return closing(ObjectStore(self.sink, self.bucket))
+        if self.sink is None:
+            raise SpecError("the sink's connection was not asked for")
+        from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
+
+        return closing(MaxCompute(self.sink))
 
 
-def _endpoints(session: Session, tablestore: list[str], *oss: tuple[str, str]) -> _Endpoints:
+def _endpoints(session: Session, tablestore: list[str], sink: OssSink | MaxComputeSink | None = None) -> _Endpoints:
     """Where these connections lead.
 
     :raises SpecError: with the problems of all of them.
@@ -160,11 +179,13 @@ def _endpoints(session: Session, tablestore: list[str], *oss: tuple[str, str]) -
             found.instances.append(tablestore_endpoint(session.connection(name)))
         except SpecError as error:
             problems += error.problems
-    for name, bucket in oss:
-        try:
-            found.buckets.append(oss_endpoint(session.connection(name), bucket))
-        except SpecError as error:
-            problems += error.problems
+    try:
+        if isinstance(sink, OssSink):
+            found.sink, found.bucket = oss_endpoint(session.connection(sink.connection), sink.bucket), sink.bucket
+        elif sink is not None:
+            found.sink = maxcompute_endpoint(session.connection(sink.connection), sink.project or "")
+    except SpecError as error:
+        problems += error.problems
     if problems:
         raise SpecError(problems)
     return found

@@ -16,6 +16,7 @@ from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.history import LOOK_BACK, Fate, Line, Stretch, history, readable_from, stretches
 from airflow_tablestore.pipeline.incremental import WindowReport, export_range
 from airflow_tablestore.pipeline.window import EPOCH, Window
+from airflow_tablestore.pipeline.window_standing import sink_of
 from airflow_tablestore.spec import IncrementalSpec
 from airflow_tablestore.wire.table import StreamDetails, describe_table
 
@@ -145,9 +146,8 @@ def _print(ready: OpenWindows, outlook: _Outlook, session: Session) -> None:
     if outlook.rows is not None:
         session.say(f"Rows      about {outlook.rows:,}, if these are like those before")
     if due:
-        target = export.target(due[0].window)
-        first = f"{ready.store.uri(target.prefix)}, {target.write_mode.value}"
-        session.say(f"First     {due[0].window} to {first}")
+        sink = sink_of(export, ready.services, due[0].window)
+        session.say(f"First     {due[0].window} to {sink.place}, {sink.mode}")
     session.say(f"To do     {len(due):,} of {len(outlook.lines):,} windows. Nothing was written.")
 
 
@@ -168,7 +168,7 @@ def _as_json(ready: OpenWindows, outlook: _Outlook) -> dict[str, Any]:
         "now": outlook.now.isoformat(),
         "estimated_rows": outlook.rows,
         "windows": [
-            line_as_json(line) | {"place": ready.store.uri(ready.export.target(line.window).prefix)}
+            line_as_json(line) | {"place": sink_of(ready.export, ready.services, line.window).place}
             for line in outlook.lines
         ],
     }

@@ -1,4 +1,4 @@
-"""A table's rows into objects, as three tasks: plan, one mapped export per split, publish.
+"""A table's rows into objects or into another table, as three tasks: plan, one mapped export per split, publish.
 
 Thin: each operator builds the export from its arguments, calls one function of `pipeline.full_export` and returns its
 report. `full_export` puts the three together for a DAG file written by hand; the factory does the same for a spec.
@@ -8,7 +8,7 @@ Between the tasks go keys, upload ids and counts, never rows and never secrets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, XComArg, conf
 
 from airflow_tablestore.assets import assets_of_sink, assets_of_source
-from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.hooks.tablestore import TablestoreHook
 from airflow_tablestore.operators.links import PublishedObjectsLink
+from airflow_tablestore.operators.places import OpenPlace, opened_place
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class OpenExport:
     export: FullExport
     services: Services
     instance: str
-    objects_url: str
+    place: OpenPlace
 
 
 class FullExportTask(BaseOperator):
@@ -91,11 +91,9 @@ class FullExportTask(BaseOperator):
         with retried_only_where_it_helps(self.task_id.rpartition(".")[0]):
             spec = self.spec()
             export = full_export(spec, run_date=moment(context))
-            tablestore, oss = TablestoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
-            bucket, prefix = export.target.bucket, export.target.prefix
-            with tablestore.get_conn() as client, closing(oss.store(bucket)) as store:
-                services = Services(client, store)
-                yield OpenExport(export, services, tablestore.instance, oss.objects_url(bucket, prefix))
+            tablestore = TablestoreHook(spec.source.connection)
+            with tablestore.get_conn() as client, opened_place(spec.sink) as place:
+                yield OpenExport(export, Services(client, place.store), tablestore.instance, place)
 
 
 class PlanFullExportOperator(FullExportTask):
@@ -119,7 +117,8 @@ class PlanFullExportOperator(FullExportTask):
         key = run_key(moment(context), context["run_id"])
         with self.open(context) as run:
             most, repin = conf.getint("core", "max_map_length"), str(self.repin).strip().lower() == "true"
-            planned = plan(run.export, run.services, run=key, most_splits=most, repin=repin)
+            attempts = (self.retries or 0) + 1
+            planned = plan(run.export, run.services, run=key, most_splits=most, attempts=attempts, repin=repin)
         self.log.info("Run %s has %d split(s).", key, len(planned.splits))
         context["ti"].xcom_push(key="head", value=planned.head.to_json())
         return [split.to_json() for split in planned.splits]
@@ -203,7 +202,7 @@ class PublishExportOperator(FullExportTask):
         reports = [SplitReport.from_json(dict(report)) for report in self.reports[:]]
         with self.open(context) as run:
             target = run.export.target
-            PublishedObjectsLink.remember(context, run.objects_url)
+            PublishedObjectsLink.remember(context, run.place.url(target))
             report = publish(run.export, run.services, head, reports, attempt=context["ti"].try_number)
         told = "%d rows, %d bytes in %d object(s) are published: %s"
         self.log.info(told, report.rows, report.bytes, report.objects, report.manifest)
@@ -212,8 +211,7 @@ class PublishExportOperator(FullExportTask):
         self.lineage = ExportLineage(
             instance=run.instance,
             table=run.export.source.table,
-            bucket=target.bucket,
-            prefix=target.prefix,
+            output=run.place.dataset(target),
             schema=head.schema,
             report=report,
         )

@@ -14,6 +14,7 @@ from airflow_tablestore.assets import SCHEME
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_tablestore.operators.places import Dataset as Place
     from airflow_tablestore.operators.summary import Summary
     from airflow_tablestore.pipeline.contract import Report, Schema
     from airflow_tablestore.pipeline.incremental import Incremental, WindowServices
@@ -26,8 +27,7 @@ class ExportLineage:
 
     instance: str
     table: str
-    bucket: str
-    prefix: str
+    output: Place
     schema: Schema
     report: Report | Summary
 
@@ -50,24 +50,23 @@ class ExportLineage:
             facets={"schema": SchemaDatasetFacet(fields=fields)},
         )
         objects = OutputDataset(
-            namespace=f"oss://{self.bucket}",
-            name=self.prefix.rstrip("/"),
+            namespace=self.output.namespace,
+            name=self.output.name,
             outputFacets={"outputStatistics": counted},
         )
         return OperatorLineage(inputs=[table], outputs=[objects])
 
 
 def lineage_of_windows(
-    export: Incremental, services: WindowServices, instance: str, last: Window, summary: Summary
+    export: Incremental, services: WindowServices, instance: str, output: Place, last: Window, summary: Summary
 ) -> ExportLineage | None:
     """What a run's windows read and wrote; the columns are those of the last one's manifest.
 
     None when nothing was read.
     """
-    from airflow_tablestore.pipeline.manifest import read_manifest
+    from airflow_tablestore.pipeline.window_standing import sink_of
 
-    target = export.target(last)
-    manifest = read_manifest(services.store, target.prefix)
+    manifest = sink_of(export, services, last).standing()
     if manifest is None or summary.windows == summary.windows_found_published:
         return None
-    return ExportLineage(instance, export.source.table, target.bucket, target.prefix, manifest.schema, summary)
+    return ExportLineage(instance, export.source.table, output, manifest.schema, summary)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_tablestore.assets import assets_of_sink, assets_of_source
 from airflow_tablestore.errors import NotDue
-from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.hooks.tablestore import TablestoreHook
 from airflow_tablestore.operators.asked import Asked, Run, asked_by_run
 from airflow_tablestore.operators.links import PublishedObjectsLink
+from airflow_tablestore.operators.places import OpenPlace, opened_place
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
 if TYPE_CHECKING:
@@ -47,13 +47,11 @@ class OpenWindows:
     export: Incremental
     services: WindowServices
     instance: str
-    oss: ObjectStoreHook
-    prefix: str
+    place: OpenPlace
 
     def objects_url(self, asked: Asked) -> str:
         """Where a person finds the objects: those of the window, or what all windows' prefixes begin with."""
-        target = self.export.target(asked.last)
-        return self.oss.objects_url(target.bucket, self.prefix.split("{", 1)[0] if asked.is_range else target.prefix)
+        return self.place.url(self.export.target(asked.last), is_range=asked.is_range)
 
 
 class IncrementalTask(BaseOperator):
@@ -108,15 +106,15 @@ class IncrementalTask(BaseOperator):
 
         with retried_only_where_it_helps(self.task_id.rpartition(".")[0]), ExitStack() as opened:
             spec = self.spec()
-            tablestore, oss = TablestoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
+            tablestore = TablestoreHook(spec.source.connection)
             client = opened.enter_context(tablestore.get_conn(max_retries=spec.source.max_retries))
             ledger, ledger_id = client, spec.connections()["status_table"]
             if ledger_id != spec.source.connection:
                 ledger = opened.enter_context(TablestoreHook(ledger_id).get_conn())
-            store = opened.enter_context(closing(oss.store(spec.sink.bucket)))
+            place = opened.enter_context(opened_place(spec.sink))
             export = incremental(spec, instance=tablestore.instance)
-            services = WindowServices(client, ledger, store)
-            yield OpenWindows(export, services, tablestore.instance, oss, spec.sink.prefix)
+            services = WindowServices(client, ledger, place.store)
+            yield OpenWindows(export, services, tablestore.instance, place)
 
 
 class AskedTask(IncrementalTask):
@@ -215,7 +213,8 @@ class PublishingTask(IncrementalTask):
         PublishedObjectsLink.remember(context, run.objects_url(asked))
         for asset in self.published:
             context["outlet_events"][asset].extra = summary.told_with_asset()
-        self.lineage = lineage_of_windows(run.export, run.services, run.instance, asked.last, summary)
+        output = run.place.dataset(run.export.target(asked.last))
+        self.lineage = lineage_of_windows(run.export, run.services, run.instance, output, asked.last, summary)
         return summary.to_json()
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:

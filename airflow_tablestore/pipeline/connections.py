@@ -1,8 +1,8 @@
 """Connections as the endpoints that the engine talks to, the same for Airflow and for the command line.
 
 The hooks fill `Fields` from an Airflow connection, the command line from `AIRFLOW_CONN_*`; what the fields mean is
-decided here alone. `oss` connections are those of Airflow's Alibaba provider, `tablestore` ones our own type. Messages
-name fields, never their values when these may be secret.
+decided here alone. `oss` and `maxcompute` connections are those of Airflow's Alibaba provider, `tablestore` ones our
+own. Messages name fields, never their values when these may be secret.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from airflow_tablestore.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from airflow_tablestore.client import Endpoint
+    from airflow_tablestore.pipeline.sinks.maxcompute import MaxComputeEndpoint
     from airflow_tablestore.pipeline.sinks.oss import OssEndpoint
 
 
@@ -174,6 +175,36 @@ def oss_endpoint(fields: Fields, bucket: str = "") -> OssEndpoint:
         fields.text("access_key_secret") or (fields.password or "").strip(),
         security_token=fields.text("sts_token", "security_token", "access_key_token") or None,
         region=region or None,
+    )
+
+
+def maxcompute_endpoint(fields: Fields, project: str = "") -> MaxComputeEndpoint:
+    """The project that a `maxcompute` connection leads to.
+
+    :param project: goes before the connection's own.
+    :raises SpecError: fields that are missing or cannot be right.
+    """
+    _of_type(fields, "maxcompute")
+    host = fields.text("endpoint") or (fields.host or "")
+    problems = _missing_keys(fields)
+    if not host:
+        hint = "write https://service.<region>.maxcompute.aliyun.com/api into it"
+        problems.append(Problem("has no extra 'endpoint'", hint))
+    wanted = project or fields.text("project")
+    if not wanted:
+        problems.append(Problem("has no extra 'project'", "write the project there, or into the sink"))
+    if problems:
+        raise SpecError([_in_connection(fields, problem) for problem in problems])
+    from airflow_tablestore.pipeline.sinks.maxcompute import MaxComputeEndpoint
+
+    return MaxComputeEndpoint(
+        f"{_url(fields, host.rstrip('/').removesuffix('/api'), fields.text('scheme', 'protocol'))}/api",
+        wanted,
+        fields.text("access_key_id") or (fields.login or "").strip(),
+        fields.text("access_key_secret") or (fields.password or "").strip(),
+        security_token=fields.text("sts_token", "security_token", "access_key_token") or None,
+        region=fields.text("region") or None,
+        tunnel_url=fields.text("tunnel_endpoint") or None,
     )
 
 

@@ -6,6 +6,7 @@ Nothing here knows Airflow, a spec file or a service.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -144,6 +145,14 @@ class Format(Protocol):
         ...
 
     def encoder(self, schema: pa.Schema, to: ByteSink) -> Encoder: ...
+
+
+class OverLength(enum.StrEnum):
+    """What becomes of a text or binary value that is too long for its column."""
+
+    FAIL = "fail"
+    TRUNCATE = "truncate"
+    NULL = "null"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,19 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import StartOver
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Limits, Progress, Quiet, Report
-from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, object_key
-from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, read_manifest
+from airflow_tablestore.pipeline.export_sink import ExportSink, export_sink
+from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject
 from airflow_tablestore.pipeline.plan import Plan, PlanHead, Split, SplitReport, key_to_json
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.pipeline.store import Store
-from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget, WriteMode
 from airflow_tablestore.wire.row import KeyValue
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from airflow_tablestore.consumer.table import Sender
     from airflow_tablestore.pipeline.contract import Schema
     from airflow_tablestore.pipeline.run import Receipt
     from airflow_tablestore.pipeline.sources.pinning import Pinned
+    from airflow_tablestore.pipeline.warehouse import Warehouse
 
 __all__ = [
     "FullExport",
@@ -53,46 +56,56 @@ class FullExport:
 
     pipeline: str
     source: TableSelection
-    target: ObjectTarget
+    target: ObjectTarget | TableTarget
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What an export talks to: the instance of its table, and the bucket of its objects."""
+    """What an export talks to: the instance of its table, and the bucket of its objects or the project of its table."""
 
     client: Sender
-    store: Store
+    store: Store | Warehouse
 
 
-def plan(export: FullExport, services: Services, *, run: str, most_splits: int = 1024, repin: bool = False) -> Plan:
-    """Divide the table, pin the columns and claim the prefix. Nothing is read but a few sample rows.
+def plan(
+    export: FullExport,
+    services: Services,
+    *,
+    run: str,
+    most_splits: int = 1024,
+    attempts: int = 1,
+    repin: bool = False,
+) -> Plan:
+    """Divide the table, pin the columns and claim the place. Nothing is read but a few sample rows.
 
     :param run: the run's key, see `run.run_key`.
     :param most_splits: the most tasks that may be mapped.
+    :param attempts: how often a task is tried at most.
     :param repin: look at the table again instead of keeping the standing manifest's schema.
-    :raises SpecError: a range, column or prefix that does not fit what stands there.
+    :raises SpecError: a range, column, prefix or table that does not fit what stands there.
     """
-    from airflow_tablestore.pipeline.claim import take_claim
-    from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
-    from airflow_tablestore.pipeline.fence import run_name
-
-    standing = _standing(export, services)
-    refuse_conflict(services.store, export.target, export.pipeline)
+    sink = sink_of(export, services)
+    standing = sink.standing()
+    sink.check()
     pinned, splits = _pinned_and_divided(export, services, standing, most_splits, repin)
-    if export.target.write_mode is WriteMode.APPEND and standing:
-        refuse_mixed_schemas(pinned.schema, standing, run, services.store.uri(export.target.prefix))
     for warning in pinned.warnings:
         log.warning("%s", warning)
-    at_least = standing.claim + 1 if standing else 1
-    claim = take_claim(services.store, export.target.prefix, export.pipeline, run, at_least)
-    name = run_name(services.store, export.target.prefix, export.pipeline, run, claim)
-    return Plan(PlanHead(run, claim, pinned.schema, len(splits), name), splits)
+    head = PlanHead(run, 0, pinned.schema, len(splits), "")
+    return Plan(sink.claimed(standing, head, _output(export, pinned.schema), splits, attempts), splits)
 
 
 def pinned_schema(export: FullExport, services: Services, *, repin: bool = False) -> Pinned:
     """The columns that the next run would have, with what its author should know. Changes nothing."""
-    return _pinned_and_divided(export, services, _standing(export, services), 1024, repin)[0]
+    sink = sink_of(export, services)
+    pinned = _pinned_and_divided(export, services, sink.standing(), 1024, repin)[0]
+    sink.fits(_output(export, pinned.schema))
+    return pinned
+
+
+def sink_of(export: FullExport, services: Services) -> ExportSink:
+    """Where the export goes."""
+    return export_sink(export.target, services.store, export.pipeline)
 
 
 def export_split(
@@ -116,24 +129,14 @@ def export_split(
 def publish(
     export: FullExport, services: Services, head: PlanHead, reports: Sequence[SplitReport], *, attempt: int
 ) -> Report:
-    """Make all objects visible at once. See `publish.publish_objects` for what it raises.
+    """Make all rows visible at once. See `publish.publish_objects` and `export_table` for what it raises.
 
     :param reports: one for every split of the plan; those that an earlier plan of the run has left are passed over.
     """
-    from airflow_tablestore.pipeline.publish import Publication, publish_objects
-
-    began = time.monotonic()
+    began, sink = time.monotonic(), sink_of(export, services)
     reports = _of_plan(head, reports)
-    publication = Publication(
-        prefix=export.target.prefix,
-        attempt=attempt,
-        manifest=_manifest(export, head, reports),
-        uploads=tuple(upload for report in reports for upload in report.objects),
-        write_mode=export.target.write_mode,
-        truncates_foreign=export.target.truncates_foreign,
-        errors=export.limits.errors,
-    )
-    manifest = publish_objects(services.store, publication)
+    made = _manifest(export, sink, head, reports)
+    manifest = sink.publish(head, made, reports, attempt, export.limits.errors)
     objects = manifest.of_run(head.run)
     return Report(
         pipeline=export.pipeline,
@@ -144,7 +147,7 @@ def publish(
         seconds=max((report.seconds for report in reports), default=0.0) + time.monotonic() - began,
         dirty=manifest.dirty,
         others=manifest.others,
-        manifest=services.store.uri(export.target.prefix + MANIFEST),
+        manifest=sink.manifest,
     )
 
 
@@ -168,21 +171,11 @@ def run(
     return replace(report, seconds=time.monotonic() - began)
 
 
-def _standing(export: FullExport, services: Services) -> Manifest | None:
-    from airflow_tablestore.pipeline.publish import refuse_foreign_pipeline
-
-    prefix = export.target.prefix
-    standing = read_manifest(services.store, prefix) or read_manifest(services.store, prefix, PREVIOUS)
-    refuse_foreign_pipeline(standing, export.pipeline, services.store.uri(prefix))
-    return standing
-
-
 def _pinned_and_divided(
     export: FullExport, services: Services, standing: Manifest | None, most_splits: int, repin: bool
 ) -> tuple[Pinned, tuple[Split, ...]]:
     from airflow_tablestore.pipeline.division import divide
     from airflow_tablestore.pipeline.sources.pinning import pin_schema
-    from airflow_tablestore.pipeline.sources.table import arrow_schema
     from airflow_tablestore.wire.table import describe_table
 
     source = export.source
@@ -191,9 +184,19 @@ def _pinned_and_divided(
     earlier = standing.schema if standing and standing.table == source.table and not repin else None
     ranges = [part.range for split in splits for part in split.slices]
     pinned = pin_schema(services.client, source, description, ranges, earlier)
-    for transform in _transforms(source):
-        transform.schema(arrow_schema(pinned.schema))
+    _output(export, pinned.schema)
     return pinned, splits
+
+
+def _output(export: FullExport, schema: Schema) -> pa.Schema:
+    """The columns that are written.
+
+    :raises SpecError: a column that the schema lacks, or two of one name.
+    """
+    from airflow_tablestore.pipeline.run import output_schema
+    from airflow_tablestore.pipeline.sources.table import arrow_schema
+
+    return output_schema(arrow_schema(schema), _transforms(export.source))
 
 
 def _transforms(source: TableSelection) -> Sequence[Any]:
@@ -253,33 +256,24 @@ def _jobs(
     tasks: int,
     stop: threading.Event,
 ) -> list[_Job]:
-    from airflow_tablestore.pipeline.claim import UploadLog
     from airflow_tablestore.pipeline.dirty import DirtyRecords
-    from airflow_tablestore.pipeline.run import Work, carry, output_schema
-    from airflow_tablestore.pipeline.sinks.objects import ObjectWriter
+    from airflow_tablestore.pipeline.run import Work, carry
     from airflow_tablestore.pipeline.sources.table import TableSlice
     from airflow_tablestore.pipeline.throttle import Throttle
 
-    target, transforms = export.target, _transforms(export.source)
+    sink, transforms, output = sink_of(export, services), _transforms(export.source), _output(export, head.schema)
     dirty, throttle = DirtyRecords(export.limits.errors), Throttle(export.limits, tasks, sleep=stop.wait)
     keys = tuple(column.name for column in head.schema.columns if column.is_key)
     jobs = []
     for split in splits:
-        uploads = UploadLog(services.store, target.prefix, export.pipeline, head.claim, split.number, attempt)
-        uploads.take_over()
+        opened = sink.part(head, split.number, attempt)
+        format = opened.format(output)
         for number, part in enumerate(split.slices):
             source = TableSlice(services.client, export.source, head.schema, part, dirty.add)
-            name = partial(_key, export, head.name, split.number, number)
-            schema = output_schema(source.schema(), transforms)
-            writer = ObjectWriter(services.store, uploads, target.format, schema, name, target.max_object_bytes)
-            work = Work(source, transforms, target.format, writer, dirty, throttle, progress, stop, keys)
+            writer = opened.writer(number, output, format)
+            work = Work(source, transforms, format, writer, dirty, throttle, progress, stop, keys)
             jobs.append(_Job(split.number, partial(carry, work), partial(_counts, source), writer.abort))
     return jobs
-
-
-def _key(export: FullExport, name: str, split: int, part: int, number: int) -> str:
-    target = export.target
-    return object_key(target.prefix, export.pipeline, name, split, part, number, target.format.suffix)
 
 
 def _counts(source: Any) -> tuple[int, int]:
@@ -324,7 +318,7 @@ def _of_plan(head: PlanHead, reports: Sequence[SplitReport]) -> list[SplitReport
     return [own[number] for number in range(head.splits)]
 
 
-def _manifest(export: FullExport, head: PlanHead, reports: Sequence[SplitReport]) -> Manifest:
+def _manifest(export: FullExport, sink: ExportSink, head: PlanHead, reports: Sequence[SplitReport]) -> Manifest:
     """The manifest of this run's objects alone."""
     return Manifest(
         pipeline=export.pipeline,
@@ -335,7 +329,7 @@ def _manifest(export: FullExport, head: PlanHead, reports: Sequence[SplitReport]
         end=tuple(_bound_to_json(part) for part in export.source.end),
         schema=head.schema,
         columns=_output_columns(export.source, head.schema),
-        format=export.target.format.describe(),
+        format=sink.describe(),
         objects=tuple(
             PublishedObject(o.key, o.rows, o.bytes, o.crc64, head.run) for report in reports for o in report.objects
         ),

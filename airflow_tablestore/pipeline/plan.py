@@ -64,7 +64,7 @@ class PlanHead:
     """What every task of a run shares. `claim` is the run's number at its prefix: a later claim outranks it.
 
     `splits` is how many tasks there are, so that limits can be divided. `name` is what the run's objects are
-    named after.
+    named after; for a table it is the upload session, and `width` the most slices of a split.
     """
 
     run: str
@@ -72,6 +72,7 @@ class PlanHead:
     schema: Schema
     splits: int
     name: str
+    width: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -80,11 +81,19 @@ class PlanHead:
             "schema": self.schema.to_json(),
             "splits": self.splits,
             "name": self.name,
+            "width": self.width,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PlanHead:
-        return cls(data["run"], data["claim"], Schema.from_json(data["schema"]), data["splits"], data["name"])
+        return cls(
+            data["run"],
+            data["claim"],
+            Schema.from_json(data["schema"]),
+            data["splits"],
+            data["name"],
+            data.get("width", 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)

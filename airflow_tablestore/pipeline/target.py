@@ -1,4 +1,4 @@
-"""Where objects go and how they look: what an author says about a sink of objects."""
+"""Where rows go and how they look there: what an author says about a sink of objects, or of a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from airflow_tablestore.errors import SpecError
-from airflow_tablestore.pipeline.contract import Format
+from airflow_tablestore.pipeline.contract import Format, OverLength
 
 
 class WriteMode(enum.StrEnum):
@@ -39,3 +39,21 @@ class ObjectTarget:
                 f"prefix {self.prefix!r}: readers such as Spark and Hive skip names that begin with _ or .; "
                 "choose other names"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class TableTarget:
+    """A table of a warehouse, or one partition of it; `partition` is already rendered, names with values.
+
+    `columns` names the table's column for each of the output's, in order; None: those of the same name. `truncates`:
+    the rows come in the place of what is there. `creates`: the table is made when it is missing.
+    """
+
+    table: str
+    partition: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] | None = None
+    truncates: bool = False
+    creates: bool = False
+    over_length: OverLength = OverLength.FAIL
+    pre_sql: tuple[str, ...] = ()
+    post_sql: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from airflow_tablestore.pipeline.window import Grid, Window
 if TYPE_CHECKING:
     from airflow_tablestore.consumer.stream import StreamSender
     from airflow_tablestore.consumer.table import Sender
+    from airflow_tablestore.pipeline.warehouse import Warehouse
 
 STATUS_TABLE = "TableStoreStreamReaderStatusTable"
 """Where the ledger is kept unless the author says otherwise: the table that DataX uses."""
@@ -43,11 +44,11 @@ class Incremental:
 
 @dataclass(frozen=True, slots=True)
 class WindowServices:
-    """What a window export talks to: the source's instance, the ledger's (often the same client), and the bucket."""
+    """What a window export talks to: the source's instance, the ledger's (often the same client), and the sink."""
 
     client: StreamSender
     ledger: Sender
-    store: Store
+    store: Store | Warehouse
 
 
 @dataclass(frozen=True, slots=True)

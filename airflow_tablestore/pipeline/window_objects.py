@@ -41,6 +41,16 @@ class WindowObjects:
     window: Window
 
     @property
+    def place(self) -> str:
+        """How people write the place itself."""
+        return self.store.uri(self.target.prefix)
+
+    @property
+    def mode(self) -> str:
+        """What a publication does about what stands there: the author's word."""
+        return self.target.write_mode.value
+
+    @property
     def manifest(self) -> str:
         """How people write where the manifest is."""
         return self.store.uri(self.target.prefix + MANIFEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, cast
 
 from airflow_tablestore.pipeline.boundaries import Boundary
 from airflow_tablestore.pipeline.ledger import WindowEntry, WindowState
@@ -11,10 +12,13 @@ from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.pipeline.window_job import Incremental, WindowReport, WindowServices, ledger_of, service_time
 from airflow_tablestore.pipeline.window_objects import WindowObjects
 
+if TYPE_CHECKING:
+    from airflow_tablestore.pipeline.store import Store
+
 
 def sink_of(export: Incremental, services: WindowServices, window: Window) -> WindowObjects:
     """Where a window goes."""
-    return WindowObjects(services.store, export.target(window), export.pipeline, window)
+    return WindowObjects(cast("Store", services.store), export.target(window), export.pipeline, window)
 
 
 def record(export: Incremental, services: WindowServices, manifest: Manifest, window: PublishedWindow) -> None:

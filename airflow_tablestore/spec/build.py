@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from airflow_tablestore.pipeline.contract import Constant, Format, Limits, Picked
+from airflow_tablestore.pipeline.contract import Constant, Format, Limits, OverLength, Picked
 from airflow_tablestore.pipeline.formats.compression import Compression
 from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.jsonl import JsonLines
@@ -18,12 +18,13 @@ from airflow_tablestore.pipeline.formats.text import Text
 from airflow_tablestore.pipeline.full_export import FullExport
 from airflow_tablestore.pipeline.incremental import Incremental
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection, TableSelection, Unknown
-from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget, WriteMode
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import Limits as LimitsSpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
+from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink, split_partition
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.placeholders import render
 from airflow_tablestore.spec.stream_source import StreamSource
@@ -99,17 +100,38 @@ def _column(column: PickedColumn | ConstantColumn) -> Picked | Constant:
     return Picked(column.name, column.output)
 
 
-def _full_target(spec: FullExportSpec, run_date: datetime) -> ObjectTarget:
-    return _target(spec, {"run_date": run_date})
+def _full_target(spec: FullExportSpec, run_date: datetime) -> ObjectTarget | TableTarget:
+    times = {"run_date": run_date}
+    return _objects(spec, spec.sink, times) if isinstance(spec.sink, OssSink) else _table(spec, spec.sink, times)
 
 
 def _window_target(spec: IncrementalSpec, window: Window) -> ObjectTarget:
-    return _target(spec, {"window_start": window.start, "window_end": window.end})
+    return _objects(spec, spec.sink, {"window_start": window.start, "window_end": window.end})
 
 
-def _target(spec: FullExportSpec | IncrementalSpec, times: Mapping[str, datetime]) -> ObjectTarget:
-    sink = spec.sink
-    words: dict[str, str | datetime] = {**times, "table": spec.source.table, "pipeline": spec.pipeline}
+Spec = FullExportSpec | IncrementalSpec
+
+
+def _words(spec: Spec, times: Mapping[str, datetime]) -> dict[str, str | datetime]:
+    return {**times, "table": spec.source.table, "pipeline": spec.pipeline}
+
+
+def _table(spec: Spec, sink: MaxComputeSink, times: Mapping[str, datetime]) -> TableTarget:
+    parts = split_partition(render(sink.partition, _words(spec, times), spec.timezone)) if sink.partition else ()
+    return TableTarget(
+        table=sink.table,
+        partition=tuple(parts),
+        columns=sink.columns,
+        truncates=sink.truncate,
+        creates=sink.create_table,
+        over_length=OverLength(sink.over_length),
+        pre_sql=sink.pre_sql,
+        post_sql=sink.post_sql,
+    )
+
+
+def _objects(spec: Spec, sink: OssSink, times: Mapping[str, datetime]) -> ObjectTarget:
+    words = _words(spec, times)
     return ObjectTarget(
         bucket=sink.bucket,
         prefix=render(sink.prefix, words, spec.timezone),

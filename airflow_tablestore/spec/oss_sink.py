@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -12,8 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.formats.dates import strftime_of
 from airflow_tablestore.spec.common import Part
-from airflow_tablestore.spec.placeholders import problems
-from airflow_tablestore.spec.problems import Finding, did_you_mean, fault, faults, finding, path_of, shown
+from airflow_tablestore.spec.problems import Finding, fault, faults, finding, shown
 from airflow_tablestore.spec.values import BucketName, ConnectionName, Count, Encoding, folded
 
 MAX_PREFIX_BYTES = 700
@@ -243,27 +241,3 @@ class OssSink(Part):
                 yield finding((name,), f"has no effect with format {self.format}", is_warning=True)
         if self.truncate_foreign and self.write_mode != "truncate":
             yield finding(("truncate_foreign",), f"has no effect with write_mode {self.write_mode}", is_warning=True)
-
-
-def only_oss(value: object, what: str) -> object:
-    """A sink as data, unless it names a type that this kind cannot feed."""
-    if isinstance(value, dict) and "type" in value and value["type"] not in SINKS:
-        given = value["type"]
-        hint = did_you_mean(given, SINKS) if isinstance(given, str) else f"known: {', '.join(SINKS)}"
-        raise faults([finding(("type",), f"{shown(given)} is no sink of {what} in this version", hint)])
-    return value
-
-
-SINKS = ("oss",)
-
-
-def prefix_problems(prefix: object, allowed: Sequence[str]) -> Iterator[Finding]:
-    """What is wrong with the placeholders of a sink's prefix, as it was written."""
-    for one in problems(prefix, allowed) if isinstance(prefix, str) else ():
-        yield replace(one, loc=("sink", "prefix"), path="sink.prefix")
-
-
-def sink_warnings(sink: OssSink) -> Iterator[Finding]:
-    """The sink's warnings, with their places in the spec."""
-    for one in sink.warnings():
-        yield replace(one, loc=("sink", *one.loc), path=path_of(("sink", *one.loc)))

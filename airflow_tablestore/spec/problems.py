@@ -219,7 +219,7 @@ DATAX_WORDS = {
 def _unknown_key(loc: Loc, model: type[BaseModel]) -> Finding:
     word = str(loc[-1])
     words: Mapping[str, str] = DATAX_WORDS | getattr(model, "WORDS", {})
-    known = list(keys_at(model, loc[:-1]))
+    known = [name for name in keys_at(model, loc[:-1]) if name != word]
     elsewhere = [path for path in _all_paths(model) if path[-1] == word]
     if close := nearest(word, known):
         hint = f"did you mean '{close}'?"
@@ -229,6 +229,8 @@ def _unknown_key(loc: Loc, model: type[BaseModel]) -> Finding:
         hint = f"here it is {words[word]}"
     else:
         hint = f"known keys: {', '.join(known)}" if known else ""
+    if word in keys_at(model, loc[:-1]):
+        hint = f"it belongs to another type of '{path_of(loc[:-1])}'"
     if word in words and not elsewhere:
         hint = f"here it is {words[word]}"
     return finding(loc, "unknown key", hint, is_about_key=True)

@@ -67,7 +67,12 @@ def _sections(schema: Mapping[str, Any], parts: Mapping[str, Any], path: str, se
                 yield from _sections(parts[name], parts, here, seen)
 
 
-_FORMS = {"PickedColumn": "a column of the table", "ConstantColumn": "a constant"}
+_FORMS = {
+    "PickedColumn": "a column of the table",
+    "ConstantColumn": "a constant",
+    "OssSink": "type oss",
+    "MaxComputeSink": "type maxcompute",
+}
 
 
 def _parts_in(described: object) -> list[str]:

@@ -310,13 +310,14 @@ def test_the_official_client_of_the_hook_sees_the_table(place):
 
 def test_lineage_holds_schema_rows_and_bytes():
     from airflow_tablestore.operators.lineage import ExportLineage
+    from airflow_tablestore.operators.places import Dataset
     from airflow_tablestore.pipeline.contract import Column, Report, Schema
     from airflow_tablestore.wire.row import ColumnType
 
     report = Report("p", "r", rows=7, bytes=99, objects=1, seconds=1.0, dirty=0, others=0, manifest="m")
     schema = Schema((Column("uid", ColumnType.STRING, is_key=True), Column("speed", ColumnType.DOUBLE)))
 
-    facets = ExportLineage("demo", "orders", "backup", "orders/", schema, report).facets()
+    facets = ExportLineage("demo", "orders", Dataset("oss://backup", "orders"), schema, report).facets()
 
     (table,), (objects,) = facets.inputs, facets.outputs
     assert (table.namespace, table.name) == ("tablestore://demo", "orders")

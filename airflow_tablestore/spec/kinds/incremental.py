@@ -12,8 +12,9 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Wit
 from airflow_tablestore.pipeline.window import CalendarGrid, FixedGrid, Grid, Unit
 from airflow_tablestore.spec.columns import doubled_outputs
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
-from airflow_tablestore.spec.oss_sink import OssSink, only_oss, prefix_problems, sink_warnings
+from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.problems import Finding, fault, finding, shown
+from airflow_tablestore.spec.sinks import OSS, known_sink, place_problems, sink_warnings
 from airflow_tablestore.spec.stream_source import StatusTable, StatusTableOrName, StreamSource
 from airflow_tablestore.spec.values import DURATION, Duration, Moment, duration, duration_text
 from airflow_tablestore.spec.window_prefixes import Shared, shared_prefix
@@ -128,12 +129,12 @@ class IncrementalSpec(PipelineSpec):
     @field_validator("sink", mode="before")
     @classmethod
     def _known_sink(cls, value: object) -> object:
-        return only_oss(value, "an incremental export")
+        return known_sink(value, "an incremental export", (OSS,))
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from doubled_outputs(within(data, "source", "columns"), ("source", "columns"))
-        yield from prefix_problems(within(data, "sink", "prefix"), PLACEHOLDERS)
+        yield from place_problems(within(data, "sink"), PLACEHOLDERS)
 
     @property
     def grid(self) -> Grid:

@@ -150,7 +150,7 @@ def test_what_is_allowed_has_no_problem(text):
         (spec_with(source="connection: LTAI5tQnKxAbCdEfGh"), "a credential does not belong into a spec"),
         (spec_with("password: x"), "a credential does not belong into a spec"),
         (spec_with("airflow: {executor_config: {access_key_secret: x}}"), "a credential does not belong into a spec"),
-        (SHORTEST.replace("type: oss", "type: maxcompute"), "'maxcompute' is no sink of a full export in this version"),
+        (SHORTEST.replace("type: oss", "type: kafka"), "'kafka' is no sink of a full export in this version"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(text, said):

@@ -1,0 +1,131 @@
+"""Where a full export goes, when it goes into objects: what stands there, the claim, the writers, and publication."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_tablestore.pipeline.claim import UploadLog, take_claim
+from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
+from airflow_tablestore.pipeline.fence import run_name
+from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, object_key
+from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
+from airflow_tablestore.pipeline.plan import PlanHead, Split, SplitReport
+from airflow_tablestore.pipeline.publish import Publication, publish_objects, refuse_foreign_pipeline
+from airflow_tablestore.pipeline.store import Store
+from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from airflow_tablestore.pipeline.contract import Format, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class ExportObjects:
+    """The objects of a pipeline, under the prefix of its target."""
+
+    store: Store
+    target: ObjectTarget
+    pipeline: str
+
+    @property
+    def place(self) -> str:
+        return self.store.uri(self.target.prefix)
+
+    @property
+    def mode(self) -> str:
+        return self.target.write_mode.value
+
+    @property
+    def manifest(self) -> str:
+        """How people write where the manifest is."""
+        return self.store.uri(self.target.prefix + MANIFEST)
+
+    def describe(self) -> dict[str, Any]:
+        """What a reader of the objects must know of their format."""
+        return self.target.format.describe()
+
+    def standing(self) -> Manifest | None:
+        """The manifest there, also one that a publication has just set aside.
+
+        :raises SpecError: it is another pipeline's.
+        """
+        prefix = self.target.prefix
+        standing = read_manifest(self.store, prefix) or read_manifest(self.store, prefix, PREVIOUS)
+        refuse_foreign_pipeline(standing, self.pipeline, self.store.uri(prefix))
+        return standing
+
+    def check(self) -> None:
+        """:raises SpecError: something stands there that this write_mode leaves alone."""
+        refuse_conflict(self.store, self.target, self.pipeline)
+
+    def fits(self, output: pa.Schema) -> None:
+        """Nothing: objects take every column."""
+
+    def claimed(
+        self, standing: Manifest | None, head: PlanHead, output: pa.Schema, splits: Sequence[Split], attempts: int
+    ) -> PlanHead:
+        """The head with a claim on the prefix, and the name of the run's objects.
+
+        :raises SpecError: objects with other columns stand there.
+        """
+        store, prefix = self.store, self.target.prefix
+        if self.target.write_mode is WriteMode.APPEND and standing:
+            refuse_mixed_schemas(head.schema, standing, head.run, store.uri(prefix))
+        claim = take_claim(store, prefix, self.pipeline, head.run, standing.claim + 1 if standing else 1)
+        return replace(head, claim=claim, name=run_name(store, prefix, self.pipeline, head.run, claim))
+
+    def part(self, head: PlanHead, split: int, attempt: int) -> SplitObjects:
+        """What one attempt at a split writes with; what lower attempts have uploaded is aborted.
+
+        :raises Superseded: a higher attempt has begun, or a later run has published.
+        """
+        log = UploadLog(self.store, self.target.prefix, self.pipeline, head.claim, split, attempt)
+        log.take_over()
+        return SplitObjects(self, head.name, split, log)
+
+    def publish(
+        self, head: PlanHead, manifest: Manifest, reports: Iterable[SplitReport], attempt: int, errors: int
+    ) -> Manifest:
+        """Make the objects visible. See `publish.publish_objects` for what it raises."""
+        publication = Publication(
+            prefix=self.target.prefix,
+            attempt=attempt,
+            manifest=manifest,
+            uploads=tuple(upload for report in reports for upload in report.objects),
+            write_mode=self.target.write_mode,
+            truncates_foreign=self.target.truncates_foreign,
+            errors=errors,
+        )
+        return publish_objects(self.store, publication)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitObjects:
+    """The objects of one attempt at a split."""
+
+    sink: ExportObjects
+    name: str
+    split: int
+    log: UploadLog
+
+    def format(self, output: pa.Schema) -> Format:
+        return self.sink.target.format
+
+    def writer(self, number: int, output: pa.Schema, format: Format) -> Writer:
+        """What takes the rows of one slice."""
+        from airflow_tablestore.pipeline.sinks.objects import ObjectWriter
+
+        target, key = self.sink.target, partial(self._key, number)
+        return ObjectWriter(self.sink.store, self.log, format, output, key, target.max_object_bytes)
+
+    def _key(self, slice_number: int, number: int) -> str:
+        target = self.sink.target
+        return object_key(
+            target.prefix, self.sink.pipeline, self.name, self.split, slice_number, number, target.format.suffix
+        )

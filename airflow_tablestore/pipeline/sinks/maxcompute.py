@@ -1,0 +1,229 @@
+"""MaxCompute as the pipeline's warehouse: the only place that talks to pyodps.
+
+Tables and SQL go through pyodps. The tunnel's four requests are made here, over pyodps's own signed client: its session
+repeats what is throttled for ever, and its Arrow writer needs pandas and cannot send a block twice. Errors of pyodps
+never leave; what may be repeated has been repeated before it fails.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import requests
+from odps import ODPS
+from odps import errors as odps_errors
+from odps.accounts import StsAccount
+from odps.tunnel import TableTunnel
+from odps.tunnel.tabletunnel import TableUploadSession
+
+from airflow_tablestore.errors import ProtocolError, RetryLater, StartOver
+from airflow_tablestore.pipeline.sinks.maxcompute_errors import GONE, code_of, translated
+from airflow_tablestore.pipeline.warehouse import (
+    Body,
+    Partition,
+    TableColumn,
+    TableShape,
+    Upload,
+    UploadStatus,
+)
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+BASE_SECONDS, CAP_SECONDS = 0.2, 20.0
+
+_STATUS = {"normal": UploadStatus.OPEN, "closed": UploadStatus.COMMITTED}
+"""What a session says of itself; anything else (expired, canceled, critical) takes no blocks any more."""
+
+_CLOSING = frozenset({"closing"})
+
+_FOREIGN = (odps_errors.BaseODPSError, requests.RequestException, ConnectionError, TimeoutError)
+
+# pyodps tells at INFO what it begins and at DEBUG what it signs; neither belongs in a task's log.
+logging.getLogger("odps").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxComputeEndpoint:
+    """Where a project's service is and who asks. A `region` means signatures of version 4."""
+
+    url: str
+    project: str
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str | None = field(default=None, repr=False)
+    region: str | None = None
+    tunnel_url: str | None = None
+
+
+class MaxCompute:
+    """One project of MaxCompute, as `pipeline.warehouse.Warehouse` says.
+
+    :param sleep: how to wait between attempts, in seconds; true means that no further attempt is wanted.
+    """
+
+    def __init__(self, endpoint: MaxComputeEndpoint, *, sleep: Callable[[float], bool | None] = time.sleep):
+        self.endpoint = endpoint
+        self._sleep = sleep
+        self._lock = threading.Lock()
+
+    def pausing(self, sleep: Callable[[float], bool | None]) -> MaxCompute:
+        """This project with a wait of its own between attempts: `stop.wait` of a run."""
+        other = copy.copy(self)
+        other._sleep = sleep
+        return other
+
+    def close(self) -> None:
+        """Nothing is kept open that a later call could not open again."""
+        self.__dict__.pop("_odps", None)
+        self.__dict__.pop("_tunnel", None)
+
+    def uri(self, place: Partition) -> str:
+        """maxcompute://project/table/pt=20261121."""
+        parts = "".join(f"/{name}={value}" for name, value in place.values)
+        return f"maxcompute://{self.endpoint.project}/{place.table}{parts}"
+
+    # ---- tables
+
+    def shape(self, table: str) -> TableShape | None:
+        """The table as it is now; None when there is no such table."""
+
+        def read() -> TableShape | None:
+            found = self._odps.get_table(table)
+            try:
+                found.reload()
+            except odps_errors.NoSuchObject as error:
+                if code_of(error) in ("NoSuchObject", "NoSuchTable"):
+                    return None
+                raise
+            schema = found.table_schema
+            columns = tuple(_column(c.name, str(c.type), c.nullable) for c in schema.simple_columns)
+            return TableShape(columns, tuple(c.name for c in schema.partitions))
+
+        return self._repeat("GetTable", Partition(table), read)
+
+    def create_table(self, table: str, shape: TableShape) -> None:
+        """Make the table, unless it is there."""
+        columns = ", ".join(f"`{column.name}` {column.type.upper()}" for column in shape.columns)
+        by = ", ".join(f"`{name}` STRING" for name in shape.partitioned_by)
+        self.run_sql(f"CREATE TABLE IF NOT EXISTS `{table}` ({columns})" + (f" PARTITIONED BY ({by})" if by else ""))
+
+    def run_sql(self, statement: str) -> None:
+        """Run a statement to its end; it is not repeated when it fails."""
+        try:
+            self._odps.execute_sql(statement)
+        except _FOREIGN as error:
+            raise translated(error, "SQL", f"maxcompute://{self.endpoint.project}") from error
+
+    # ---- upload sessions
+
+    def begin(self, place: Partition, *, replaces: bool) -> Upload:
+        """A new session; its partition is made when it is missing."""
+        params = {"uploads": "1"}
+        if place.values:
+            params["create_partition"] = "true"
+        if replaces:
+            params["overwrite"] = "true"
+        return self._told("BeginUpload", place, "post", params)
+
+    def find(self, place: Partition, upload_id: str) -> Upload:
+        """The session as it is now; its status is GONE when it has expired or never was."""
+        try:
+            return self._told("GetUpload", place, "get", {"uploadid": upload_id})
+        except StartOver as error:
+            if isinstance(error.__cause__, Exception) and code_of(error.__cause__) in GONE:
+                return Upload(upload_id, UploadStatus.GONE)
+            raise
+
+    def put_block(self, place: Partition, upload_id: str, block: int, body: Body) -> None:
+        """Write a block, in the place of an earlier one of its number."""
+        params = {"uploadid": upload_id, "blockid": str(block), "arrow": ""}
+        headers = TableUploadSession.get_common_headers(chunked=True)
+        self._repeat("PutBlock", place, lambda: self._ask("put", place, params, headers, body()))
+
+    def commit(self, place: Partition, upload_id: str, blocks: Sequence[int]) -> None:
+        """Make all blocks rows of the partition, at once."""
+        self._told("CommitUpload", place, "post", {"uploadid": upload_id})
+
+    # ---- requests
+
+    @cached_property
+    def _odps(self) -> Any:
+        at = self.endpoint
+        settings: dict[str, Any] = {"project": at.project, "endpoint": at.url}
+        if at.region:
+            settings["region_name"] = at.region
+        if at.tunnel_url:
+            settings["tunnel_endpoint"] = at.tunnel_url
+        if at.security_token:
+            account = StsAccount(at.access_key_id, at.access_key_secret, at.security_token)
+            return ODPS(account=account, **settings)
+        return ODPS(at.access_key_id, at.access_key_secret, **settings)
+
+    @cached_property
+    def _tunnel(self) -> Any:
+        return TableTunnel(self._odps, endpoint=self.endpoint.tunnel_url)
+
+    def _told(self, operation: str, place: Partition, verb: str, params: Mapping[str, str]) -> Upload:
+        headers = TableUploadSession.get_common_headers(content_length=0)
+        return self._repeat(operation, place, lambda: _upload(self._ask(verb, place, params, headers, ""), operation))
+
+    def _ask(self, verb: str, place: Partition, params: Mapping[str, str], headers: Any, data: Any) -> bytes:
+        with self._lock:  # both are made at their first use, and pyodps asks the service then
+            client, table = self._tunnel.tunnel_rest, self._odps.get_table(place.table)
+            url = table.table_resource(client)
+        asked = dict(params)
+        if place.values:
+            asked["partition"] = place.spec
+        settings: dict[str, Any] = {"params": asked, "headers": dict(headers)}
+        answer = client.get(url, **settings) if verb == "get" else getattr(client, verb)(url, data, **settings)
+        content: bytes = answer.content
+        if not client.is_ok(answer):
+            raise odps_errors.parse_response(answer)
+        return content
+
+    def _repeat(self, operation: str, place: Partition, act: Callable[[], T]) -> T:
+        attempt = 1
+        while True:
+            try:
+                return act()
+            except _FOREIGN as error:
+                ours = translated(error, operation, self.uri(place))
+                if not isinstance(ours, RetryLater) or attempt >= ATTEMPTS or self._paused(attempt):
+                    raise ours from error
+            attempt += 1
+
+    def _paused(self, attempt: int) -> bool:
+        """Whether no further attempt is wanted, after a pause that grows and is never the same."""
+        longest = min(CAP_SECONDS, BASE_SECONDS * 2 ** (attempt - 1))
+        return bool(self._sleep(longest * (0.5 + random.random() / 2)))  # noqa: S311 - no secret
+
+
+def _column(name: str, kind: str, is_nullable: bool) -> TableColumn:
+    return TableColumn(name, kind.lower().replace(" ", ""), is_nullable is not False)
+
+
+def _upload(content: bytes, operation: str) -> Upload:
+    try:
+        told = json.loads(content)
+        status = str(told["Status"]).lower()
+        if status in _CLOSING:
+            raise RetryLater("the upload is being committed", operation=operation, code="Closing")
+        return Upload(
+            told["UploadID"],
+            _STATUS.get(status, UploadStatus.GONE),
+            tuple(_column(c["name"], c["type"], c.get("nullable", True)) for c in told["Schema"]["columns"]),
+            frozenset(int(block["BlockID"]) for block in told.get("UploadedBlockList") or ()),
+            int(told.get("MaxFieldSize") or 0),
+        )
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ProtocolError(f"{operation}: MaxCompute told no upload session: {error!r}") from error

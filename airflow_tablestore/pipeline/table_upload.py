@@ -1,0 +1,174 @@
+"""One load of a warehouse's table: its plan, its blocks, its one commit. For a full export and for a window alike.
+
+A block is one slice's rows of one attempt, so nobody writes another's. Publishing makes blocks that nobody reports
+empty and commits once; whether a commit without an answer happened is what the session's status says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from airflow_tablestore.errors import RetryLater, SpecError, StartOver
+from airflow_tablestore.pipeline.target import TableTarget
+from airflow_tablestore.pipeline.warehouse import (
+    MOST_BLOCKS,
+    Partition,
+    TableColumn,
+    TableShape,
+    Upload,
+    UploadStatus,
+    Warehouse,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_tablestore.pipeline.formats.table import TableFormat
+
+
+@dataclass(frozen=True, slots=True)
+class BlockNumbers:
+    """Which block is whose: attempt x slices + slice, attempts counted from 0 here and from 1 by callers."""
+
+    slices: int
+
+    def of(self, slice_number: int, attempt: int) -> int:
+        """:raises StartOver: the session has no number left for it."""
+        number = (attempt - 1) * self.slices + slice_number
+        if number >= MOST_BLOCKS:
+            raise StartOver(f"Attempt {attempt} is one too many for an upload session.", task="plan")
+        return number
+
+    def attempt(self, block: int) -> tuple[int, int]:
+        """The slice and the attempt that wrote a block."""
+        return block % self.slices, block // self.slices + 1
+
+
+def check_blocks(slices: int, attempts: int) -> None:
+    """:raises SpecError: so many slices and attempts need more blocks than a session takes."""
+    if slices * attempts > MOST_BLOCKS:
+        raise SpecError(
+            f"{slices} slices, each tried up to {attempts} times, are more than the {MOST_BLOCKS} blocks of an upload "
+            "session; set source.split or limits.workers to fewer tasks, or retry.times lower"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TableLoad:
+    """A table, or a partition of it, and how it is loaded."""
+
+    warehouse: Warehouse
+    target: TableTarget
+
+    @property
+    def place(self) -> Partition:
+        return Partition(self.target.table, self.target.partition)
+
+    @property
+    def uri(self) -> str:
+        return self.warehouse.uri(self.place)
+
+    # ---- before rows flow
+
+    def check(self) -> None:
+        """:raises SpecError: the table is missing and not to be made, or has other partitions than the target."""
+        shape = self.warehouse.shape(self.target.table)
+        if shape is None:
+            if not self.target.creates:
+                told = f"{self.warehouse.uri(Partition(self.target.table))} does not exist"
+                raise SpecError(f"{told}; create it, or write create_table: true into the sink")
+            return
+        given = tuple(name.lower() for name, _ in self.target.partition)
+        if given != tuple(name.lower() for name in shape.partitioned_by):
+            wanted = ",".join(f"{name}=…" for name in shape.partitioned_by)
+            hint = f"write partition: {wanted!r}" if wanted else "leave partition out"
+            raise SpecError(f"partition {self.place.spec!r} does not fit the table '{self.target.table}'; {hint}")
+
+    def fits(self, output: pa.Schema) -> None:
+        """:raises SpecError: the table's columns cannot take these."""
+        shape = self.warehouse.shape(self.target.table)
+        self.format(output, shape.columns if shape else self._made(output).columns)
+
+    def begin(self, output: pa.Schema) -> Upload:
+        """A session, once the table is there and its columns fit; what `pre_sql` says is done first."""
+        self.check()
+        if self.target.creates and self.warehouse.shape(self.target.table) is None:
+            self.fits(output)
+            self.warehouse.create_table(self.target.table, self._made(output))
+        self.fits(output)
+        for statement in self.target.pre_sql:
+            self.warehouse.run_sql(statement)
+        return self.warehouse.begin(self.place, replaces=self.target.truncates)
+
+    def _made(self, output: pa.Schema) -> TableShape:
+        from airflow_tablestore.pipeline.sinks.table_columns import CREATED, source_type
+
+        names = self.target.columns or tuple(output.names)
+        if len(names) != len(output):
+            names = tuple(output.names)  # `fits` tells what is wrong
+        columns = tuple(TableColumn(n, CREATED[source_type(f)]) for n, f in zip(names, output, strict=True))
+        return TableShape(columns, tuple(name for name, _ in self.target.partition))
+
+    def format(self, output: pa.Schema, columns: tuple[TableColumn, ...], most_bytes: int = 0) -> TableFormat:
+        """How rows of this output become the table's."""
+        from airflow_tablestore.pipeline.formats.table import TableFormat
+        from airflow_tablestore.pipeline.sinks.table_columns import mapping_of
+
+        target = self.target
+        return TableFormat(mapping_of(output, columns, target.columns, target.over_length, most_bytes))
+
+    # ---- while they flow
+
+    def open(self, upload_id: str) -> Upload:
+        """:raises StartOver: the session takes no blocks any more."""
+        upload = self.warehouse.find(self.place, upload_id)
+        if upload.status is not UploadStatus.OPEN:
+            what = "is committed" if upload.status is UploadStatus.COMMITTED else "has expired"
+            raise StartOver(f"The upload session of this run into {self.uri} {what}.", task="plan")
+        return upload
+
+    # ---- publication
+
+    def commit(self, upload_id: str, numbers: BlockNumbers, reported: Collection[int]) -> None:
+        """Make the reported blocks rows, and no others. Done already is done.
+
+        :raises StartOver: blocks are missing or newer than reported (task "export"), or the session is gone ("plan").
+        """
+        upload = self.warehouse.find(self.place, upload_id)
+        if upload.status is not UploadStatus.COMMITTED:
+            self._commit(self.open(upload_id), numbers, frozenset(reported))
+        for statement in self.target.post_sql:
+            self.warehouse.run_sql(statement)
+
+    def _commit(self, upload: Upload, numbers: BlockNumbers, reported: frozenset[int]) -> None:
+        shape = self.warehouse.shape(self.target.table)
+        if shape is None or shape.columns != upload.columns:
+            raise StartOver(f"The columns of {self.uri} were changed since the run was planned.", task="plan")
+        missing = reported - upload.blocks
+        if missing:
+            told = f"{len(missing)} reported block(s) are not in the upload session of {self.uri}."
+            raise StartOver(told, task="export")
+        latest = dict(map(numbers.attempt, reported))
+        for block in sorted(upload.blocks - reported):
+            slice_number, attempt = numbers.attempt(block)
+            if attempt > latest.get(slice_number, attempt):
+                raise StartOver(f"A newer attempt has exported into {self.uri} than was reported.", task="export")
+            self._put_empty(upload.id, block)
+        try:
+            self.warehouse.commit(self.place, upload.id, sorted(upload.blocks))
+        except RetryLater:
+            if self.warehouse.find(self.place, upload.id).status is not UploadStatus.COMMITTED:
+                raise
+
+    def _put_empty(self, upload_id: str, block: int) -> None:
+        from airflow_tablestore.pipeline.sinks.arrow_body import empty
+
+        self.warehouse.put_block(self.place, upload_id, block, empty)
+
+
+def claim_of(upload_id: str) -> int:
+    """A number for the plan that began a session, so that reports of another plan are told apart; 48 bits."""
+    return int.from_bytes(sha256(upload_id.encode()).digest()[:6])

@@ -1,0 +1,315 @@
+"""Full exports into MaxCompute over the real protocols; read back with pyodps and beside the network.
+
+The oracle is the rows that the table was made of, never what the engine reports.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+from odps import ODPS
+
+from airflow_tablestore.emulator import LocalCloud
+from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET
+from airflow_tablestore.errors import DirtyLimitExceeded, Rejected, RetryLater, SpecError, StartOver
+from airflow_tablestore.pipeline.full_export import Services, export_split, plan, publish, run
+from airflow_tablestore.pipeline.sinks.arrow_body import framed
+from airflow_tablestore.pipeline.table_upload import claim_of
+from airflow_tablestore.pipeline.warehouse import Partition
+from tests.integration.loading import CHANGING, PARTITION, ROWS, export, table, warehouse
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+PLACE = Partition("t", PARTITION)
+
+
+@pytest.fixture(scope="module")
+def served():
+    with LocalCloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(served):
+    served.faults.clear()
+    served.sql("drop table if exists t")
+    served.sql("create table t (id bigint, n bigint, text string) partitioned by (pt string)")
+    return served
+
+
+def opened(cloud, text="x", **settings):
+    at = cloud.maxcompute
+    return Services(table(text), warehouse(at.endpoint, at.project, sleep=lambda seconds: None, **settings))
+
+
+def rows_of(*texts):
+    return sorted((number, number, text) for text in texts for number in range(ROWS))
+
+
+def found(cloud):
+    return sorted((row["id"], row["n"], row["text"]) for row in cloud.maxcompute_rows("t"))
+
+
+def exported(cloud, services, loaded):
+    planned = plan(loaded, services, run="r")
+    return planned, [export_split(loaded, services, planned.head, split, attempt=1) for split in planned.splits]
+
+
+def test_pyodps_reads_what_was_exported(cloud):
+    report = run(export(), opened(cloud), run="r1")
+
+    at = cloud.maxcompute
+    odps = ODPS(DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, project=at.project, endpoint=at.endpoint)
+    with odps.execute_sql("select count(*) from t where pt = '20261121'").open_reader(tunnel=True) as reader:
+        assert [record[0] for record in reader] == [ROWS]
+    with odps.get_table("t").open_reader(partition="pt=20261121") as reader:
+        assert sorted(tuple(record.values[:3]) for record in reader) == rows_of("x")
+    assert (report.rows, report.dirty) == (ROWS, 0)
+    assert report.manifest == f"maxcompute://{at.project}/t/pt=20261121"
+
+
+def test_truncate_replaces_and_its_absence_adds(cloud):
+    run(export(), opened(cloud, "a"), run="r1")
+    run(export(), opened(cloud, "b"), run="r2")
+    replaced = found(cloud)
+    run(export(truncates=False), opened(cloud, "c"), run="r3")
+
+    assert replaced == rows_of("b")
+    assert found(cloud) == rows_of("b", "c")
+
+
+def test_a_missing_table_is_made_when_asked(cloud):
+    cloud.sql("drop table t")
+
+    with pytest.raises(SpecError, match="create_table: true"):
+        run(export(creates=False), opened(cloud), run="r1")
+    run(export(), opened(cloud), run="r1")
+
+    assert found(cloud) == rows_of("x")
+
+
+@pytest.mark.parametrize("partition", [(), (("day", "1"),), (("pt", "1"), ("hm", "2"))])
+def test_a_partition_that_does_not_fit_is_refused_before_reading(cloud, partition):
+    services = opened(cloud)
+
+    with pytest.raises(SpecError, match="pt=…"):
+        run(export(partition=partition), services, run="r1")
+
+    assert services.client.asked == []
+
+
+def test_columns_go_by_order_when_they_are_named(cloud):
+    cloud.sql("create table if not exists renamed (a string, b bigint, c bigint)")
+
+    run(export(table="renamed", partition=(), columns=("b", "c", "a")), opened(cloud), run="r1")
+
+    rows = cloud.maxcompute_rows("renamed")
+    assert sorted((row["b"], row["c"], row["a"]) for row in rows) == rows_of("x")
+
+
+def test_a_column_that_the_table_lacks_is_named(cloud):
+    cloud.sql("create table if not exists poor (id bigint)")
+
+    with pytest.raises(SpecError, match=r"no column 'n'[\s\S]*no column 'text'"):
+        run(export(table="poor", partition=()), opened(cloud), run="r1")
+
+
+def test_rows_that_do_not_fit_are_dirty_and_nothing_is_published(cloud):
+    cloud.sql("drop table t")
+    cloud.sql("create table t (id tinyint, n bigint, text varchar(2)) partitioned by (pt string)")
+
+    with pytest.raises(DirtyLimitExceeded, match=r"VARCHAR\(2\)"):
+        run(export(), opened(cloud, "long"), run="r1")
+    run(export(), opened(cloud, "ok"), run="r2")
+
+    assert found(cloud) == rows_of("ok")
+
+
+# ---- faults
+
+
+def test_a_commit_whose_answer_was_lost_is_settled_by_the_sessions_status(cloud):
+    services, loaded = opened(cloud), export()
+    planned, reports = exported(cloud, services, loaded)
+
+    class Unanswered(type(services.store)):
+        def commit(self, *args):
+            super().commit(*args)
+            raise RetryLater("lost", operation="CommitUpload")
+
+    lossy = Services(services.client, Unanswered(services.store.endpoint))
+    publish(loaded, lossy, planned.head, reports, attempt=1)
+    publish(loaded, services, planned.head, reports, attempt=2)
+
+    assert found(cloud) == rows_of("x")
+
+
+def test_a_commit_that_did_not_happen_is_made_by_the_next_attempt(cloud):
+    run(export(), opened(cloud, "old"), run="r1")
+    services, loaded = opened(cloud), export()
+    planned, reports = exported(cloud, services, loaded)
+    cloud.faults.add("error", service="maxcompute", operation="CommitUpload", code="ServiceUnavailable", count=20)
+
+    with pytest.raises(RetryLater):
+        publish(loaded, services, planned.head, reports, attempt=1)
+    between = found(cloud)
+    cloud.faults.clear()
+    publish(loaded, services, planned.head, reports, attempt=2)
+
+    assert between == rows_of("old")
+    assert found(cloud) == rows_of("x")
+
+
+def test_an_expired_session_asks_for_the_plan_to_be_cleared(cloud):
+    run(export(), opened(cloud, "old"), run="r1")
+    services, loaded = opened(cloud), export()
+    planned, reports = exported(cloud, services, loaded)
+    cloud.advance(25 * 3600)
+
+    with pytest.raises(StartOver, match="Clear the task 'plan' with its downstream"):
+        publish(loaded, services, planned.head, reports, attempt=1)
+    with pytest.raises(StartOver, match="has expired"):
+        export_split(loaded, services, planned.head, planned.splits[0], attempt=2)
+
+    assert found(cloud) == rows_of("old")
+
+
+def test_exporting_again_after_the_commit_asks_for_the_plan(cloud):
+    services, loaded = opened(cloud), export()
+    planned, reports = exported(cloud, services, loaded)
+    publish(loaded, services, planned.head, reports, attempt=1)
+
+    with pytest.raises(StartOver, match="is committed"):
+        export_split(loaded, services, planned.head, planned.splits[0], attempt=2)
+
+    assert found(cloud) == rows_of("x")
+
+
+def test_a_block_that_a_killed_attempt_left_is_not_published(cloud):
+    services, loaded = opened(cloud), export()
+    planned = plan(loaded, services, run="r")
+    stale = Services(table("stale"), services.store)
+    export_split(loaded, stale, planned.head, planned.splits[0], attempt=1)
+    reports = [export_split(loaded, services, planned.head, split, attempt=2) for split in planned.splits]
+
+    publish(loaded, services, planned.head, reports, attempt=1)
+
+    assert found(cloud) == rows_of("x")
+
+
+def test_a_newer_attempt_than_was_reported_is_not_thrown_away(cloud):
+    services, loaded = opened(cloud), export()
+    planned, reports = exported(cloud, services, loaded)
+    export_split(loaded, services, planned.head, planned.splits[0], attempt=2)
+
+    with pytest.raises(StartOver, match="newer attempt") as raised:
+        publish(loaded, services, planned.head, reports, attempt=1)
+
+    assert raised.value.task == "export"
+    assert found(cloud) == []
+
+
+def test_reports_of_an_earlier_plan_are_not_committed(cloud):
+    services, loaded = opened(cloud), export()
+    _, reports = exported(cloud, services, loaded)
+    later = plan(loaded, services, run="r")
+
+    with pytest.raises(StartOver, match="Not exported since the latest plan"):
+        publish(loaded, services, later.head, reports, attempt=1)
+
+    assert later.head.claim == claim_of(later.head.name)
+
+
+def test_a_table_that_changes_between_plan_and_commit_keeps_its_rows(cloud):
+    run(export(), opened(cloud, "old"), run="r1")
+    services, loaded = opened(cloud), export()
+    planned, reports = exported(cloud, services, loaded)
+    cloud.sql("alter table t add columns (more string)")
+
+    with pytest.raises(StartOver, match="changed since the run was planned") as raised:
+        publish(loaded, services, planned.head, reports, attempt=1)
+
+    assert raised.value.task == "plan"
+    assert found(cloud) == rows_of("old")
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "error", "told"),
+    [
+        ("CreateUpload", "NoPermission", Rejected, "rights"),
+        ("UploadBlock", "NoPermission", Rejected, "rights"),
+        ("UploadBlock", "FlowExceeded", RetryLater, "flow quota"),
+        ("CreateUpload", "RequestQuotaExceeded", RetryLater, "quota"),
+    ],
+)
+def test_permission_and_quota_are_told_and_leave_the_table_alone(cloud, operation, code, error, told):
+    run(export(), opened(cloud, "old"), run="r1")
+    cloud.faults.add("error", operation=operation, code=code, count=20)
+
+    with pytest.raises(error, match=told):
+        run(export(), opened(cloud), run="r2")
+
+    assert found(cloud) == rows_of("old")
+
+
+def test_a_block_is_sent_again_when_its_connection_breaks(cloud):
+    cloud.faults.add("reset", operation="UploadBlock", count=2)
+
+    run(export(), opened(cloud), run="r1")
+
+    assert found(cloud) == rows_of("x")
+
+
+def test_a_damaged_block_is_refused(cloud):
+    services = opened(cloud)
+    upload = services.store.begin(PLACE, replaces=True)
+
+    def damaged():
+        return iter([b"".join(framed([b"abcd" * 8]))[:-1] + b"\x00"])
+
+    with pytest.raises(Rejected):
+        services.store.put_block(PLACE, upload.id, 0, damaged)
+
+
+# ---- kills
+
+
+def changes(cloud):
+    """How many verbs of a run over an earlier export change something."""
+    services, count = opened(cloud), 0
+
+    class Counting:
+        def pausing(self, sleep):
+            return self
+
+        def __getattr__(self, name):
+            nonlocal count
+            count += name in CHANGING
+            return getattr(services.store, name)
+
+    run(export(), Services(services.client, Counting()), run="r0")
+    return count
+
+
+def test_a_run_killed_around_any_change_leaves_old_or_new_and_is_made_good(cloud):
+    count = changes(cloud)
+    assert count >= 4
+    for nth in range(1, count + 1):
+        for when in ([], ["--after"]):
+            run(export(), opened(cloud, "old"), run="r1")
+            at, name = cloud.maxcompute, f"new{uuid.uuid4().hex[:4]}"
+            command = [sys.executable, "-m", "tests.integration.loading", at.endpoint, at.project, name]
+            process = subprocess.run([*command, "--nth", str(nth), *when], cwd=ROOT, capture_output=True, timeout=120)
+
+            assert process.returncode == -signal.SIGKILL, process.stderr.decode()[-2000:]
+            is_committed = nth == count and when == ["--after"]
+            assert found(cloud) == rows_of(name if is_committed else "old"), (nth, when)
+
+            run(export(), opened(cloud, "next"), run="r3")
+            assert found(cloud) == rows_of("next")

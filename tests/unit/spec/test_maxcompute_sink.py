@@ -1,0 +1,92 @@
+"""`sink: {type: maxcompute}`: what is refused, what is warned of, and what a run gets from it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_tablestore.errors import SpecError
+from airflow_tablestore.pipeline.contract import OverLength
+from airflow_tablestore.pipeline.target import TableTarget
+from airflow_tablestore.spec.build import full_export
+from airflow_tablestore.spec.explain import story
+from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.maxcompute_sink import split_partition
+
+MOMENT = datetime(2026, 11, 21, 4, 22, tzinfo=UTC)
+
+
+def spec(**sink):
+    return FullExportSpec(pipeline="gps", source={"table": "gps"}, sink={"type": "maxcompute", "table": "gps"} | sink)
+
+
+def test_the_target_has_what_the_author_wrote():
+    written = spec(
+        partition="pt={run_date:%Y%m%d},hm={run_date:%H%M}",
+        columns=["a", "b"],
+        truncate=True,
+        create_table=True,
+        over_length="null",
+        pre_sql="select 1",
+        post_sql=["select 2", "select 3"],
+    )
+
+    target = full_export(written, run_date=MOMENT).target
+
+    partition = (("pt", "20261121"), ("hm", "0422"))
+    after = ("select 2", "select 3")
+    assert target == TableTarget(
+        "gps", partition, ("a", "b"), True, True, OverLength.NULL, pre_sql=("select 1",), post_sql=after
+    )
+
+
+@pytest.mark.parametrize(
+    ("sink", "told"),
+    [
+        ({"table": "other.gps"}, "write the project under 'project'"),
+        ({"table": "gps; drop"}, "is no name of a table"),
+        ({"project": "a b"}, "is no name of a project"),
+        ({"partition": "20261121"}, "is no partition"),
+        ({"partition": "pt="}, "is no partition"),
+        ({"partition": "pt=1,PT=2"}, "names a partition column twice"),
+        ({"partition": "pt={event_time:%Y}"}, "cannot depend on the row"),
+        ({"partition": "pt={window_start:%Y}"}, "is not known here"),
+        ({"columns": []}, "must not be empty"),
+        ({"columns": ["a b"]}, "is no name of a column"),
+        ({"over_length": "cut"}, "must be one of fail, truncate, null"),
+        ({"prefix": "gps/"}, "it belongs to another type of 'sink'"),
+        ({"truncat": True}, "did you mean 'truncate'?"),
+    ],
+)
+def test_what_cannot_be_is_told(sink, told):
+    with pytest.raises(SpecError) as raised:
+        spec(**sink)
+
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("pt=20261121", [("pt", "20261121")]),
+        ("pt='20261121', hm=\"0400\"", [("pt", "20261121"), ("hm", "0400")]),
+        ("pt=1/hm=2", [("pt", "1"), ("hm", "2")]),
+        ("pt={run_date:%Y/%m/%d},hm=2", [("pt", "{run_date:%Y/%m/%d}"), ("hm", "2")]),
+    ],
+)
+def test_a_partition_is_names_and_values(text, pairs):
+    assert split_partition(text) == pairs
+
+
+def test_adding_rows_is_warned_of():
+    assert [one.path for one in spec().warnings()] == ["sink.truncate"]
+    assert list(spec(truncate=True).warnings()) == []
+
+
+def test_the_story_says_where_rows_go_and_how():
+    told = " ".join(story(spec(partition="pt={run_date:%Y%m%d}", truncate=True, create_table=True)))
+
+    assert "'gps', partition pt={run_date:%Y%m%d}, of the connection's project" in told
+    assert "in the place of what is there" in told
+    assert "made when it is missing" in told
