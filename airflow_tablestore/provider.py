@@ -38,11 +38,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": [
-                    "airflow_tablestore.hooks.tablestore",
-                    "airflow_tablestore.hooks.oss",
-                    "airflow_tablestore.hooks.maxcompute",
-                ],
+                "python-modules": ["airflow_tablestore.hooks.tablestore", "airflow_tablestore.hooks.oss"],
             }
         ],
         "operators": [
@@ -51,19 +47,24 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_tablestore.operators.full_export",
                     "airflow_tablestore.operators.incremental",
+                    "airflow_tablestore.operators.delivery",
                 ],
             }
         ],
         "sensors": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_tablestore.sensors.windows"],
+                "python-modules": ["airflow_tablestore.sensors.windows", "airflow_tablestore.sensors.delivery"],
             }
         ],
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_tablestore.triggers.windows", "airflow_tablestore.triggers.ledger"],
+                "python-modules": [
+                    "airflow_tablestore.triggers.windows",
+                    "airflow_tablestore.triggers.ledger",
+                    "airflow_tablestore.triggers.delivery",
+                ],
             }
         ],
         "connection-types": [_TABLESTORE_CONNECTION],

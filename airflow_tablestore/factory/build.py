@@ -18,8 +18,10 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.factory.executor import executor_settings
+from airflow_tablestore.operators.delivery import AuditDeliveryOperator, CreateDeliveryTaskOperator
 from airflow_tablestore.operators.full_export import export_tasks
 from airflow_tablestore.operators.incremental import window_params, window_tasks
+from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
 from airflow_tablestore.timetables.windows import timetable_of
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def dag_of(document: Document, spec: PipelineSpec) -> DAG:
         max_active_runs=1,
         tags=sorted({TAG, spec.kind, *spec.tags}),
         default_args=_task_defaults(spec),
-        params={**kind.params, "repin": REPIN},
+        params={**kind.params, **({"repin": REPIN} if kind.pins else {})},
         doc_md=_page(document, spec),
     ) as dag:
         kind.tasks(document.data, spec)
@@ -95,18 +97,56 @@ def _incremental(data: Mapping[str, Any], spec: PipelineSpec) -> None:
     )
 
 
+RUN_MOMENT = "{{ data_interval_start or dag_run.run_after }}"
+"""A run by hand has no data interval; it is about the folder of its own time."""
+
+
+def _delivery(data: Mapping[str, Any], spec: Any) -> None:
+    """Create, wait, audit; a run that is to wait or audit for nothing is its first task alone."""
+    given = {"source": literal(data["source"]), "delivery": literal(data["delivery"]), "timezone": spec.timezone}
+    last: Any = CreateDeliveryTaskOperator(task_id="create", depends_on_past=spec.self_dependent, **given)
+    its, wait = spec.delivery, spec.wait
+    if wait is not None:
+        sensor = DeliveryTaskSensor(
+            task_id="wait",
+            table=spec.source.table,
+            task_name=its.task,
+            tablestore_conn_id=spec.source.connection,
+            phase=wait.phase,
+            max_lag=wait.max_lag,
+            partition=RUN_MOMENT if wait.partition else None,
+            bucket=its.bucket,
+            prefix=its.prefix,
+            zone=spec.timezone,
+            stuck_after=wait.stuck_after,
+            timeout=wait.timeout.total_seconds(),
+            poke_interval=wait.poll.total_seconds(),
+        )
+        last = last >> sensor
+    if spec.audit is not None:
+        audit = spec.audit
+        last >> AuditDeliveryOperator(
+            task_id="audit", oss_conn_id=audit.connection, fails=audit.fails, partition=RUN_MOMENT, **given
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a kind of pipeline becomes a DAG: its tasks, its schedule, and the params that people can set."""
+    """How a kind of pipeline becomes a DAG: its tasks, its schedule, and the params that people can set.
+
+    `pins`: its first run pins columns, so people can have them learnt anew.
+    """
 
     tasks: Callable[[Mapping[str, Any], PipelineSpec], None]
     schedule: Callable[[PipelineSpec], Timetable | None] = _cron
     params: Mapping[str, Param] = field(default_factory=dict)
+    pins: bool = True
 
 
 KINDS = {
     "full_export": Kind(_full_export),
     "incremental": Kind(_incremental, _windows, window_params()),
+    "delivery": Kind(_delivery, pins=False),
 }
 
 

@@ -74,7 +74,8 @@ class Audit:
 
     `table_rows` are those of the table that belong to the partition, `missing_rows` of them are in no file; -1: the
     whole key is not delivered, so rows cannot be found again and only counted. `gone_since` are delivered rows that the
-    table no longer has, or has with later values, each counted once. `wrong_files` are objects that are no Parquet of this definition.
+    table no longer has, or has with later values, each counted once. `wrong_files` are objects that are no Parquet of
+    this definition.
     """
 
     prefix: str

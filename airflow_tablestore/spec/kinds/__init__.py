@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 _MODELS = {
     "full_export": "airflow_tablestore.spec.kinds.full_export:FullExportSpec",
     "incremental": "airflow_tablestore.spec.kinds.incremental:IncrementalSpec",
+    "delivery": "airflow_tablestore.spec.kinds.delivery:DeliverySpec",
 }
 KINDS = tuple(_MODELS)
 
-PLANNED = ("stream", "delivery", "restore", "snapshot", "dataworks")
+PLANNED = ("stream", "restore", "snapshot", "dataworks")
 """Kinds of the language that this version does not build."""
 
 
