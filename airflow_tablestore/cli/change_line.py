@@ -6,17 +6,14 @@ that names its kind, and the sequence sorts like the changes of a shard.
 
 from __future__ import annotations
 
-import base64
 import json
-import math
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_tablestore.consumer.follow import Change
 from airflow_tablestore.errors import ProtocolError
-from airflow_tablestore.wire.plainbuffer import decode_rows
-from airflow_tablestore.wire.row import Cell, Row, SequenceInfo, Value
+from airflow_tablestore.pipeline.sources.cell_json import cell_json, cells_before_json, place_text, value_json
+from airflow_tablestore.wire.row import Row
 from airflow_tablestore.wire.tunnel_channel import TunnelRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +32,7 @@ def line(change: Change) -> str:
         "time": time_text(sequence.timestamp),
         "action": change.record.action.value,
         **_key_and_cells(row, change.record.origin),
-        "sequence": _sequence_text(sequence),
+        "sequence": place_text(sequence),
         "shard": change.shard,
     }
     return json.dumps(told, ensure_ascii=False, allow_nan=False)
@@ -51,7 +48,7 @@ def record_line(record: TunnelRecord, channel: str) -> str:
         **({} if row.sequence is None else {"time": time_text(row.sequence.timestamp)}),
         "action": record.action.value,
         **_key_and_cells(row, record.origin),
-        **({} if row.sequence is None else {"sequence": _sequence_text(row.sequence)}),
+        **({} if row.sequence is None else {"sequence": place_text(row.sequence)}),
         "channel": channel,
     }
     return json.dumps(told, ensure_ascii=False, allow_nan=False)
@@ -59,39 +56,14 @@ def record_line(record: TunnelRecord, channel: str) -> str:
 
 def _key_and_cells(row: Row, origin: bytes | None) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "key": {name: _value(value) for name, value in row.key},
-        "columns": [_cell(cell) for cell in row.cells],
+        "key": {name: value_json(value) for name, value in row.key},
+        "columns": [cell_json(cell) for cell in row.cells],
     }
     if origin:
-        told["before"] = [_cell(cell) for cell in _cells_before(origin)]
+        told["before"] = cells_before_json(origin)
     return told
-
-
-def _sequence_text(sequence: SequenceInfo) -> str:
-    return f"{sequence.epoch:010d}_{sequence.timestamp:020d}_{sequence.row_index:010d}"
 
 
 def time_text(micros: int) -> str:
     """Microseconds since 1970 in ISO form, UTC, all six digits."""
     return (_EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _cells_before(origin: bytes) -> Iterable[Cell]:
-    return [cell for row in decode_rows(origin) for cell in row.cells]
-
-
-def _cell(cell: Cell) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": cell.name, "op": cell.op.value}
-    if cell.value is not None:
-        told["value"] = _value(cell.value)
-    if cell.timestamp is not None:
-        told["version"] = cell.timestamp
-    return told
-
-
-def _value(value: object) -> Any:
-    if isinstance(value, bytes | bytearray):
-        return {"base64": base64.b64encode(value).decode("ascii")}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"double": str(value)}
-    return value if isinstance(value, Value) else str(value)

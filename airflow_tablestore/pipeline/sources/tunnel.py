@@ -1,0 +1,99 @@
+"""A tunnel's records as columns: one row for each row of the table and each change, with nothing left out.
+
+The columns are the key's, and then `action` (put, update, delete), `sequence` (sorts as the changes of a key do; null
+for rows of the table, which have no place in the change log), `time` (microseconds), `cells` and `before` as JSON.
+
+Guarantees: every record becomes one row, in its order; a record with another key than the table's is dirty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_tablestore.consumer.table import show_key
+from airflow_tablestore.pipeline.contract import JSON_MARK, Column, Schema
+from airflow_tablestore.pipeline.sources.cell_json import cell_json, cells_before_json, place_text
+from airflow_tablestore.pipeline.sources.changes import refuse_taken_names
+from airflow_tablestore.wire.decode import ARROW_TYPES
+from airflow_tablestore.wire.row import Row, type_of
+from airflow_tablestore.wire.table import TableDescription
+from airflow_tablestore.wire.tunnel_channel import TunnelRecord
+
+ADDED = ("action", "sequence", "time", "cells", "before")
+"""What follows the key."""
+
+Refuse = Callable[[str, str], None]
+"""Hears of a dirty record: its key and the reason. May raise to end the run."""
+
+
+@dataclass(slots=True)
+class TunnelRows:
+    """Makes the rows.
+
+    :raises SpecError: a key column has the name of a column that is added.
+    """
+
+    keys: tuple[Column, ...]
+    refuse: Refuse
+    dirty: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        refuse_taken_names(Schema(self.keys), ADDED)
+
+    @classmethod
+    def of_table(cls, description: TableDescription, refuse: Refuse) -> TunnelRows:
+        """For the key that the table has."""
+        return cls(tuple(Column(key.name, key.type, is_key=True) for key in description.keys), refuse)
+
+    def schema(self) -> pa.Schema:
+        """The schema of every batch."""
+        json_mark = {JSON_MARK: b"1"}
+        return pa.schema(
+            [
+                *(pa.field(key.name, pa.type_for_alias(ARROW_TYPES[key.type])) for key in self.keys),
+                pa.field("action", pa.string()),
+                pa.field("sequence", pa.string()),
+                pa.field("time", pa.int64()),
+                pa.field("cells", pa.string(), metadata=json_mark),
+                pa.field("before", pa.string(), metadata=json_mark),
+            ]
+        )
+
+    def batch(self, records: Iterable[TunnelRecord]) -> pa.RecordBatch:
+        """The rows of these records.
+
+        :raises ProtocolError: a record that is not one row with a key.
+        """
+        rows = [row for record in records if (row := self._row(record)) is not None]
+        columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) or [[] for _ in self.schema()]
+        arrays = [pa.array(values, one.type) for values, one in zip(columns, self.schema(), strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema())
+
+    def _row(self, record: TunnelRecord) -> tuple[Any, ...] | None:
+        row = record.decoded()
+        if not self._is_keyed(row):
+            self.dirty += 1
+            self.refuse(show_key(row.key), "its key is not that of the table")
+            return None
+        sequence = row.sequence
+        return (
+            *(value for _, value in row.key),
+            record.action.value,
+            None if sequence is None else place_text(sequence),
+            None if sequence is None else sequence.timestamp,
+            _text([cell_json(cell) for cell in row.cells]),
+            _text(cells_before_json(record.origin)) if record.origin else None,
+        )
+
+    def _is_keyed(self, row: Row) -> bool:
+        found = [(name, type_of(value)) for name, value in row.key if isinstance(value, int | str | bytes)]
+        return found == [(key.name, key.type) for key in self.keys]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
