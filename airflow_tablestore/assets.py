@@ -2,7 +2,7 @@
 
 A table is `tablestore://<connection>/<table>`: its instance's real name is not known when a DAG is parsed. Objects are
 at their literal place, `oss://<bucket>/<prefix>`, up to the first placeholder of the prefix. Lineage carries the real
-names of both.
+names of both. A table of MaxCompute is `maxcompute://<connection>/<table>`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ def delivered_asset(bucket: str, prefix: str) -> Asset:
     return objects_asset(bucket, fixed.rpartition("/")[0] if mark else fixed)
 
 
+def loaded_table_asset(connection: str, table: str) -> Asset:
+    """The asset of a table of MaxCompute, all its partitions together; its project is not known before a run."""
+    from airflow.providers.common.compat.sdk import Asset
+
+    return Asset(f"maxcompute://{quote(connection, safe='')}/{quote(table, safe='')}")
+
+
 def assets_of_source(source: Any) -> list[Asset]:
     """The asset of a pipeline's source, be it a mapping, a literal or made in Python.
 
@@ -50,12 +57,18 @@ def assets_of_source(source: Any) -> list[Asset]:
 def assets_of_sink(sink: Any) -> list[Asset]:
     """The asset of a pipeline's sink, in the same way. The prefix may have templates: its asset ends before them."""
     given = _names_in(sink)
+    if given.get("type") == "maxcompute":
+        return (
+            [loaded_table_asset(given.get("connection", "maxcompute_default"), given["table"])]
+            if "table" in given
+            else []
+        )
     return [objects_asset(given["bucket"], given["prefix"])] if {"bucket", "prefix"} <= set(given) else []
 
 
 def _names_in(part: Any) -> dict[str, str]:
     part = getattr(part, "value", part)
-    names = ("connection", "table", "bucket", "prefix")
+    names = ("type", "connection", "table", "bucket", "prefix")
     given: Mapping[str, Any] = part if isinstance(part, Mapping) else {n: getattr(part, n, None) for n in names}
     found = {name: given[name] for name in names if given.get(name) is not None}
     is_known = all(isinstance(text, str) and (name == "prefix" or "{" not in text) for name, text in found.items())

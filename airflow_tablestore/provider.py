@@ -38,7 +38,11 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_tablestore.hooks.tablestore", "airflow_tablestore.hooks.oss"],
+                "python-modules": [
+                    "airflow_tablestore.hooks.tablestore",
+                    "airflow_tablestore.hooks.oss",
+                    "airflow_tablestore.hooks.maxcompute",
+                ],
             }
         ],
         "operators": [

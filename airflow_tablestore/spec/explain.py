@@ -18,6 +18,7 @@ from airflow_tablestore.spec.kinds.delivery import DeliveredField, DeliverySpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
 from airflow_tablestore.spec.load import Document
+from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.problems import Loc, path_of
 from airflow_tablestore.spec.stream_source import MULTI_VERSION
@@ -107,10 +108,34 @@ def _full_export(spec: FullExportSpec) -> list[str]:
         f"It reads {_rows(source.range)} of table '{source.table}' over connection '{source.connection}', "
         f"{_tasks(spec)}.{_end(source.range)}",
         _columns(spec),
+        *(_objects(sink) if isinstance(sink, OssSink) else _table(sink)),
+        _limits(spec),
+    ]
+
+
+def _objects(sink: OssSink) -> list[str]:
+    return [
         f"It writes {sink.format} objects{_packing(sink)} to oss://{sink.bucket}/{sink.prefix} over connection "
         f"'{sink.connection}'. Nobody sees them before all are complete.",
         _WRITE_MODES[sink.write_mode],
-        _limits(spec),
+    ]
+
+
+def _table(sink: MaxComputeSink) -> list[str]:
+    project = f"project '{sink.project}'" if sink.project else "the connection's project"
+    partition = f", partition {sink.partition}," if sink.partition else ""
+    how = "in the place of what is there" if sink.truncate else "beside what is there"
+    made = " The table is made when it is missing." if sink.create_table else ""
+    columns = f"into the columns {', '.join(sink.columns)}" if sink.columns else "into the columns of the same names"
+    return [
+        f"It loads the MaxCompute table '{sink.table}'{partition} of {project} over connection '{sink.connection}', "
+        f"{columns}.{made} One commit puts all rows {how}; nobody sees some of them before.",
+        {
+            "fail": "A",
+            "truncate": "Texts that are too long are cut; a",
+            "null": "Texts that are too long become null; a",
+        }[sink.over_length]
+        + " value that its column cannot hold as it is makes its row a dirty record.",
     ]
 
 
