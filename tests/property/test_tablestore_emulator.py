@@ -35,7 +35,7 @@ texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=4)
 strings = st.sampled_from(["", "a", "a\0", "a\0\1", "b", "é", "中"]) | texts
 integers = st.sampled_from([INT64_MIN, -1, 0, 1, 255, 256, INT64_MAX]) | st.integers(INT64_MIN, INT64_MAX)
 binaries = st.sampled_from([b"", b"\0", b"\0\xff", b"\xff"]) | st.binary(max_size=3)
-values = strings | integers | binaries | st.booleans() | st.floats()
+values = strings | integers | binaries | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
 keys = st.tuples(strings, integers, binaries)
 bounds = st.tuples(
     st.sampled_from([INF_MIN, INF_MAX]) | strings,

@@ -1,14 +1,13 @@
 """The table of the examples: `ots_gps_data`, GPS fixes of a fleet, in all five value types.
 
 Rows are a pure function of their number, so that every process makes the same table. Some cells are there to catch
-exporters: absent attributes, empty strings, texts with quotes, commas and line breaks, NaN, the largest integers, bytes
-that are no text, and a column (`alarm`) that only a few late rows have.
+exporters: absent attributes, empty strings, texts with quotes, commas and line breaks, the least double, the largest
+integers, bytes that are no text, and a column (`alarm`) that only a few late rows have.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +40,7 @@ Attributes = list[tuple[str, Any]]
 def row(number: int) -> tuple[PrimaryKey, Attributes]:
     """The row with this number: its primary key and its attributes, as the official SDK takes them."""
     uid, fix = divmod(number, FIXES_PER_UID)
-    speed = math.nan if number % 9973 == 0 else (number * 37 % 1400) / 10
+    speed = 5e-324 if number % 9973 == 0 else (number * 37 % 1400) / 10
     attributes: Attributes = [
         ("name", f"driver {uid % 89}"),
         ("latitude", 30.0 + (number * 7919 % 100_000) / 100_000),

@@ -39,8 +39,8 @@ class Limits:
     partitions: int = 10
     split_unit_bytes: int = 1024 * 1024
     """The least `split_size_unit_in_byte`."""
-    allows_non_finite: bool = True
-    """Whether NaN and infinite doubles are taken. The service's page of errors says that they are refused."""
+    allows_non_finite: bool = False
+    """Whether NaN and infinite doubles are taken: the service's page of errors says that they are refused."""
 
 
 def check_instance_name(name: str) -> None:
