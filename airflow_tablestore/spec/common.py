@@ -107,8 +107,8 @@ class AirflowSettings(Part):
     execution_timeout: Duration | None = Field(default=None, description="Longest time of one task.", examples=["6h"])
     executor_config: dict[str, Any] | None = Field(
         default=None,
-        description="Settings for the executor. For Kubernetes: `pod_template_file`, or `pod_override` with what differs"
-        " from it, as in a manifest.",
+        description="Settings for the executor. For Kubernetes: `pod_template_file`, or `pod_override` with what "
+        "differs from it, as in a manifest.",
         examples=[{"pod_template_file": "/opt/airflow/pods/export.yaml"}],
     )
     on_failure: Annotated[Notifier, BeforeValidator(_path_alone, json_schema_input_type=str | Notifier)] | None = Field(
