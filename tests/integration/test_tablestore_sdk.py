@@ -244,7 +244,6 @@ def test_a_double_that_is_no_number_is_refused(client, value, word):
     assert raised.value.get_error_code() == "OTSParameterInvalid"
 
 
-
 KEYS = ["", "a", "a\x00", "a\x00b", "ab", "b", "é", "中", "😀", "z" * 1024]
 
 
