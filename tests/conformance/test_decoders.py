@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.native import library
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Decoder, Stray, Wanted
+from airflow_tablestore.wire.decode.lockstep import LockstepDecoder
 from airflow_tablestore.wire.decode.native import NativeDecoder
 from airflow_tablestore.wire.decode.plain import PlainDecoder
 from airflow_tablestore.wire.plainbuffer import HEADER, checksum, decode_rows, encode_rows
 from airflow_tablestore.wire.row import INF_MIN, Bound, Cell, CellOp, ColumnType, Row, SequenceInfo, type_of
 
+
+def lockstep(wanted: Sequence[Wanted]) -> Decoder:
+    """Also for the few rows of a test."""
+    return LockstepDecoder(wanted, fewest_rows=1)
+
+
 DECODERS: list[Any] = [
     PlainDecoder,
+    lockstep,
     pytest.param(NativeDecoder, marks=pytest.mark.skipif(library() is None, reason="the C library was not built")),
 ]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.native import library
 from airflow_tablestore.wire.decode import Decoder, Stray, Wanted
+from airflow_tablestore.wire.decode.lockstep import LockstepDecoder
 from airflow_tablestore.wire.decode.native import NativeDecoder
 from airflow_tablestore.wire.decode.plain import PlainDecoder
 from airflow_tablestore.wire.matrix import Matrix, decode_matrix, encode_matrix
@@ -21,6 +22,7 @@ from airflow_tablestore.wire.row import ColumnType, Value, type_of
 Make = Callable[[Sequence[Wanted]], Decoder]
 DECODERS: list[Any] = [
     PlainDecoder,
+    LockstepDecoder,
     pytest.param(NativeDecoder, marks=pytest.mark.skipif(library() is None, reason="the C library was not built")),
 ]
 each_decoder = pytest.mark.parametrize("make", DECODERS, ids=lambda make: make.__name__)

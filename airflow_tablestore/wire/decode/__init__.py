@@ -7,7 +7,9 @@ the decoder's business and the fast path stays columnar.
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -62,7 +64,7 @@ class Decoder(Protocol):
         ...
 
 
-BACKENDS = ("native", "plain")
+BACKENDS = ("native", "numpy", "plain")
 """The decoders, the fastest first."""
 
 BACKEND_VARIABLE = "AIRFLOW_TABLESTORE_DECODER"
@@ -77,10 +79,13 @@ def backend() -> str:
     from airflow_tablestore.native import library
 
     named = os.environ.get(BACKEND_VARIABLE)
+    has_numpy = sys.byteorder == "little" and importlib.util.find_spec("numpy") is not None
     if named is None:
-        return "plain" if library() is None else "native"
+        return "native" if library() is not None else "numpy" if has_numpy else "plain"
     if named not in BACKENDS:
         raise SpecError(f"{BACKEND_VARIABLE} is {named!r}; known: {', '.join(BACKENDS)}")
+    if named == "numpy" and not has_numpy:
+        raise SpecError(f"{BACKEND_VARIABLE} is 'numpy', which is not on this machine")
     return named
 
 
@@ -89,10 +94,15 @@ def decoder(wanted: Sequence[Wanted]) -> Decoder:
 
     :raises SpecError: the same column is wanted twice, or the decoder that is named is not there.
     """
-    if backend() == "native":
+    name = backend()
+    if name == "native":
         from airflow_tablestore.wire.decode.native import NativeDecoder
 
         return NativeDecoder(wanted)
+    if name == "numpy":
+        from airflow_tablestore.wire.decode.lockstep import LockstepDecoder
+
+        return LockstepDecoder(wanted)
     from airflow_tablestore.wire.decode.plain import PlainDecoder
 
     return PlainDecoder(wanted)
