@@ -52,6 +52,10 @@ class Store(Protocol):
         """The object's bytes; None when there is no such object."""
         ...
 
+    def read(self, key: str, begin: int, size: int) -> bytes | None:
+        """So many of the object's bytes from `begin` on, fewer at its end; None when there is no such object."""
+        ...
+
     def head(self, key: str) -> StoredObject | None: ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]:

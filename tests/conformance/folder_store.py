@@ -50,6 +50,13 @@ class FolderStore:
         except FileNotFoundError:
             return None
 
+    def read(self, key: str, begin: int, size: int) -> bytes | None:
+        self._asked("read", key)
+        try:
+            return self._object(key).read_bytes()[begin : begin + size]
+        except FileNotFoundError:
+            return None
+
     def head(self, key: str) -> StoredObject | None:
         self._asked("head", key)
         try:

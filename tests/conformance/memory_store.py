@@ -31,6 +31,10 @@ class MemoryStore:
     def get(self, key: str) -> bytes | None:
         return self._objects.get(key)
 
+    def read(self, key: str, begin: int, size: int) -> bytes | None:
+        data = self._objects.get(key)
+        return None if data is None else data[begin : begin + size]
+
     def head(self, key: str) -> StoredObject | None:
         data = self._objects.get(key)
         return None if data is None else StoredObject(key, len(data), crc64_of(data))

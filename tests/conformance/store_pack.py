@@ -21,6 +21,15 @@ def what_is_absent_is_none(store: Store, at: str) -> None:
     assert store.head(at + "none") is None
 
 
+def an_object_is_read_in_parts(store: Store, at: str) -> None:
+    store.put(at + "k", b"0123456789")
+
+    assert store.read(at + "k", 0, 4) == b"0123"
+    assert store.read(at + "k", 8, 4) == b"89"
+    assert store.read(at + "k", 10, 4) == b""
+    assert store.read(at + "none", 0, 4) is None
+
+
 def put_if_absent_never_overwrites(store: Store, at: str) -> None:
     assert store.put_if_absent(at + "k", b"first")
     assert not store.put_if_absent(at + "k", b"second")
@@ -121,6 +130,7 @@ def a_uri_names_the_key(store: Store, at: str) -> None:
 CLAIMS = (
     what_is_put_is_there,
     what_is_absent_is_none,
+    an_object_is_read_in_parts,
     put_if_absent_never_overwrites,
     list_gives_every_key_in_order,
     deleting_takes_what_is_there_and_what_is_not,

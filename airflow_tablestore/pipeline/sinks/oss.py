@@ -33,6 +33,11 @@ TIMEOUT_SECONDS = 60.0
 KEYS_PER_DELETE = 1000
 """The most keys of one DeleteMultipleObjects (OSS documentation, "DeleteMultipleObjects")."""
 
+HTTP_RANGE_PAST_END = 416
+"""The status for a range that begins after the object's last byte."""
+STRICT_RANGES = {"x-oss-range-behavior": "standard"}
+"""Without it a range that does not fit is ignored and all bytes come (OSS documentation, "GetObject")."""
+
 _BUSY = {"ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "TooManyRequests", "Throttling"}
 _ADVICE = {
     "NoSuchBucket": "Create the bucket, or correct `sink.bucket`.",
@@ -140,6 +145,26 @@ class ObjectStore:
             return data
 
         return self._unless_absent("GetObject", key, read)
+
+    def read(self, key: str, begin: int, size: int) -> bytes | None:
+        """So many of the object's bytes from `begin` on, fewer at its end; None when there is no such object.
+
+        A part has no CRC64 of its own: whoever reads an object in parts compares the whole.
+        """
+        if not size:
+            return b""
+
+        def ask() -> bytes:
+            span = (begin, begin + size - 1)
+            data: bytes = self._bucket.get_object(key, byte_range=span, headers=STRICT_RANGES).read()
+            return data
+
+        try:
+            return self._unless_absent("GetObject", key, ask)
+        except Rejected as error:
+            if error.status != HTTP_RANGE_PAST_END:
+                raise
+            return b""
 
     def head(self, key: str) -> StoredObject | None:
         """Size and CRC64; None when there is no such object."""

@@ -1,0 +1,342 @@
+"""Rows of a table from objects: those of a published full export, or any that match a pattern.
+
+An export is found by its manifest and believed only when it is whole: `_SUCCESS` is of the same run, and each object
+has the size and CRC64 that are listed. An object is brought to this machine and its CRC64 compared before the first of
+its rows goes on, so no row of a damaged object is ever written.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol
+
+from airflow_tablestore.consumer.table import show_key
+from airflow_tablestore.errors import Problem, ProtocolError, RecordError, SpecError, StartOver
+from airflow_tablestore.pipeline.contract import Column
+from airflow_tablestore.pipeline.formats.reading import FieldType, ReadFormat, Unread, Values, described_format, rows_of
+from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS, is_ours
+from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest
+from airflow_tablestore.pipeline.markers import success_of
+from airflow_tablestore.pipeline.store import StoredObject, crc64_of
+from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value, type_of
+from airflow_tablestore.wire.table import KeyColumn
+
+READ_BYTES = 8 * 1024 * 1024
+
+
+class ObjectReader(Protocol):
+    """What is asked of a bucket: the reading verbs of `pipeline.store.Store`."""
+
+    def uri(self, key: str) -> str: ...
+
+    def get(self, key: str) -> bytes | None: ...
+
+    def read(self, key: str, begin: int, size: int) -> bytes | None: ...
+
+    def head(self, key: str) -> StoredObject | None: ...
+
+    def list(self, prefix: str) -> Iterator[StoredObject]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSource:
+    """An export under a prefix. `run` names one of several that were appended there; "" when there is one."""
+
+    prefix: str
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSource:
+    """Objects that anybody wrote: keys as shell patterns, how they look, and their columns in order.
+
+    With a header (and in jsonl and parquet) columns are found by name.
+    """
+
+    patterns: tuple[str, ...]
+    format: ReadFormat
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """One object to read. `rows` is -1 where nobody knows; `crc64` None where the store does not tell it."""
+
+    key: str
+    bytes: int
+    crc64: int | None
+    rows: int = -1
+
+    def to_json(self) -> dict[str, Any]:
+        crc = None if self.crc64 is None else str(self.crc64)
+        return {"key": self.key, "bytes": self.bytes, "crc64": crc, "rows": self.rows}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ListedObject:
+        crc = data["crc64"]
+        return cls(data["key"], data["bytes"], None if crc is None else int(crc), data["rows"])
+
+
+@dataclass(frozen=True, slots=True)
+class ReadColumn:
+    """One column to read: `field` in the object and `to` in the table; None for `_other`, which holds several."""
+
+    field: FieldType
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Objects and what is in them. `keys` are the key columns as the export names them; empty when nobody says."""
+
+    objects: tuple[ListedObject, ...]
+    format: ReadFormat
+    columns: tuple[ReadColumn, ...]
+    keys: tuple[KeyColumn, ...] = ()
+    table: str = ""
+    run: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Of all objects; -1 when nobody knows."""
+        return -1 if any(one.rows < 0 for one in self.objects) else sum(one.rows for one in self.objects)
+
+
+def find(store: ObjectReader, source: PublishedSource | PlainSource) -> Found:
+    """The objects that are meant, each known to be there and whole.
+
+    :raises SpecError: there is no export, or one that no table can be restored from; no object matches.
+    :raises ProtocolError: a manifest that is not ours; objects that are missing or not those that it lists.
+    """
+    return _published(store, source) if isinstance(source, PublishedSource) else _plain(store, source)
+
+
+def _published(store: ObjectReader, source: PublishedSource) -> Found:
+    place = store.uri(source.prefix)
+    manifest = read_manifest(store, source.prefix)  # type: ignore[arg-type]  # it calls nothing but get and uri
+    if manifest is None:
+        hint = "name the prefix that an export has published to, or the objects themselves under source.objects"
+        raise SpecError([Problem(f"{place} has no {MANIFEST}: no export is published there", hint, "source.prefix")])
+    _refuse_unfinished(store, source, manifest)
+    if manifest.windows:
+        told = f"{place} holds the changes of windows, not the rows of a table"
+        raise SpecError([Problem(told, "name the prefix of a full export", "source.prefix")])
+    format = described_format(manifest.format, [column.name for column in manifest.columns], place)
+    objects = _of_run(manifest, source.run, place)
+    listed = tuple(ListedObject(o.key, o.bytes, o.crc64, o.rows) for o in objects)
+    _refuse_damaged(store, listed, place)
+    keys = tuple(KeyColumn(c.name, c.type) for c in manifest.schema.columns if c.is_key)
+    columns = _columns(manifest)
+    _refuse_without_key(columns, keys, place)
+    return Found(listed, format, columns, keys, manifest.table, source.run or manifest.run)
+
+
+def _refuse_unfinished(store: ObjectReader, source: PublishedSource, manifest: Manifest) -> None:
+    success, place = store.get(source.prefix + SUCCESS), store.uri(source.prefix)
+    if success == success_of(manifest):
+        return
+    told = "has no _SUCCESS" if success is None else "has a _SUCCESS of another run"
+    hint = "wait for the export that is being published, or run it again; then restore"
+    raise SpecError([Problem(f"{place} {told}: its manifest may list what is not there yet", hint, "source.prefix")])
+
+
+def _of_run(manifest: Manifest, run: str, place: str) -> tuple[PublishedObject, ...]:
+    runs = sorted({o.run for o in manifest.objects})
+    if run:
+        if run not in runs:
+            told = f"{place} holds no run '{run}'"
+            raise SpecError([Problem(told, f"its runs are {', '.join(runs) or 'none'}", "source.run")])
+        return manifest.of_run(run)
+    if len(runs) > 1:
+        told = f"{place} holds {len(runs)} exports beside each other, and a key may stand in several"
+        raise SpecError([Problem(told, f"choose one with source.run: {', '.join(runs)}", "source.run")])
+    return manifest.objects
+
+
+def _refuse_damaged(store: ObjectReader, objects: Sequence[ListedObject], place: str) -> None:
+    """:raises ProtocolError: names each object that is missing or another one, the first ten."""
+    wrong = [told for one in objects if (told := _difference(one, store.head(one.key), store.uri(one.key)))]
+    if wrong:
+        more = f"; and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        raise ProtocolError(f"{place} is not what its manifest lists: {'; '.join(wrong[:10])}{more}. Nothing was done.")
+
+
+def _difference(listed: ListedObject, found: StoredObject | None, uri: str) -> str:
+    if found is None:
+        return f"{uri} is missing"
+    if found.bytes != listed.bytes:
+        return f"{uri} has {found.bytes} bytes instead of {listed.bytes}"
+    if found.crc64 is not None and found.crc64 != listed.crc64:
+        return f"{uri} has the CRC64 {found.crc64} instead of {listed.crc64}"
+    return ""
+
+
+def _columns(manifest: Manifest) -> tuple[ReadColumn, ...]:
+    """The columns that hold cells of the table. Constants are left out: the table never had them."""
+    columns, seen = [], set[str]()
+    for one in manifest.columns:
+        if one.type == "json":
+            columns.append(ReadColumn(FieldType(one.name, ColumnType.STRING, is_json=True), None))
+        elif one.source is not None and one.source not in seen:
+            seen.add(one.source)
+            columns.append(ReadColumn(FieldType(one.name, ColumnType(one.type)), one.source))
+    if manifest.format.get("type") in ("csv", "text"):
+        return _with_gaps(manifest, columns)
+    return tuple(columns)
+
+
+def _with_gaps(manifest: Manifest, wanted: Sequence[ReadColumn]) -> tuple[ReadColumn, ...]:
+    """Every column of lines, in order; those that are not wanted go to no column ("")."""
+    by_name = {one.field.name: one for one in wanted}
+    return tuple(by_name.get(c.name, ReadColumn(FieldType(c.name, ColumnType.STRING), "")) for c in manifest.columns)
+
+
+def _refuse_without_key(columns: Sequence[ReadColumn], keys: Sequence[KeyColumn], place: str) -> None:
+    missing = [key.name for key in keys if key.name not in {column.to for column in columns}]
+    if missing:
+        told = f"the export at {place} lacks the key column {', '.join(missing)}, so no row of it can be written back"
+        raise SpecError([Problem(told, "restore from an export with all key columns", "source.prefix")])
+
+
+def _plain(store: ObjectReader, source: PlainSource) -> Found:
+    keys: dict[str, None] = {}
+    for pattern in source.patterns:
+        prefix = pattern[: min((pattern.index(mark) for mark in "*?[" if mark in pattern), default=len(pattern))]
+        found = [one.key for one in store.list(prefix) if fnmatchcase(one.key, pattern) or one.key == pattern]
+        found = [key for key in found if not key.endswith("/") and not is_ours(key.rpartition("/")[0] + "/", key)]
+        if not found:
+            told = f"no object matches {store.uri(pattern)}"
+            raise SpecError([Problem(told, "look at the bucket and the pattern", "source.objects")])
+        keys.update(dict.fromkeys(found))
+    heads = [head for key in sorted(keys) if (head := store.head(key)) is not None]
+    listed = tuple(ListedObject(head.key, head.bytes, head.crc64) for head in heads)
+    columns = tuple(ReadColumn(FieldType(c.name, c.type), c.name) for c in source.columns)
+    return Found(listed, source.format, columns)
+
+
+# ---- the rows of one object
+
+
+@dataclass(slots=True)
+class ObjectRows:
+    """The rows of one object, once its bytes are proven. `rows` counts those read, dirty ones too.
+
+    :param keys: the table's key columns, in order.
+    :param refuse: hears of dirty records, and may raise to end the run.
+    :param folder: where the object is kept while it is read.
+    """
+
+    store: ObjectReader
+    found: Found
+    listed: ListedObject
+    keys: tuple[KeyColumn, ...]
+    refuse: Callable[[str, str], None]
+    folder: Path
+    rows: int = field(default=0, init=False)
+    dirty: int = field(default=0, init=False)
+
+    def __iter__(self) -> Iterator[Row]:
+        """:raises StartOver: the object is another one than when the work was planned.
+
+        :raises ProtocolError: its bytes are not in the format, or it has not as many rows as its manifest says.
+        """
+        place = self.store.uri(self.listed.key)
+        fields = tuple(column.field for column in self.found.columns)
+        path = self.folder / "object"
+        try:
+            fetch(self.store, self.listed, path)
+            for values in rows_of(path, self.found.format, fields, place):
+                self.rows += 1
+                row = self._row(values, place)
+                if row is not None:
+                    yield row
+        finally:
+            path.unlink(missing_ok=True)
+        if self.listed.rows not in (-1, self.rows):
+            raise ProtocolError(f"{place} has {self.rows} rows, and its manifest says {self.listed.rows}")
+
+    def _row(self, values: Values | Unread, place: str) -> Row | None:
+        cells: dict[str, Value] = {}
+        try:
+            if isinstance(values, Unread):
+                raise RecordError(values.reason)
+            for column, value in zip(self.found.columns, values, strict=True):
+                if column.to is None:
+                    for name, other in others_of(value).items():
+                        cells.setdefault(name, other)
+                elif column.to and value is not None:
+                    cells[column.to] = value
+            key = tuple((one.name, _key_part(one, cells.pop(one.name, None))) for one in self.keys)
+        except RecordError as error:
+            self.dirty += 1
+            known = tuple((one.name, cells[one.name]) for one in self.keys if one.name in cells)
+            self.refuse(f"{place} row {self.rows} {_shown(known)}".rstrip(), str(error))
+            return None
+        return Row(key, tuple(Cell(name, value) for name, value in cells.items()))
+
+
+def _shown(known: Sequence[tuple[str, Value]]) -> str:
+    parts: PrimaryKey = tuple((name, value) for name, value in known if not isinstance(value, float | bool))
+    return show_key(parts) if parts else ""
+
+
+def _key_part(key: KeyColumn, value: Value | None) -> int | str | bytes:
+    if value is None:
+        raise RecordError(f"key column '{key.name}' is null")
+    if type_of(value) is not key.type or isinstance(value, float | bool):
+        raise RecordError(f"key column '{key.name}' is {type_of(value)}, not {key.type}")
+    return value
+
+
+def fetch(store: ObjectReader, listed: ListedObject, path: Path) -> None:
+    """Bring an object here and compare its bytes with what was listed.
+
+    :raises StartOver: it is gone or another one.
+    """
+    crc = place = 0
+    with path.open("wb") as file:
+        while place < listed.bytes:
+            data = store.read(listed.key, place, min(READ_BYTES, listed.bytes - place))
+            if not data:
+                break
+            file.write(data)
+            crc, place = crc64_of(data, crc), place + len(data)
+    if place != listed.bytes or listed.crc64 not in (None, crc):
+        told = f"{store.uri(listed.key)} has changed since the restore was planned, or its bytes are damaged."
+        raise StartOver(told, task="plan")
+
+
+def others_of(document: object) -> dict[str, Value]:
+    """The cells of a JSON document of `_other`: what `conversion.others_as_json` made it from.
+
+    :raises RecordError: it is no such document.
+    """
+    if document is None:
+        return {}
+    try:
+        found = json.loads(document) if isinstance(document, str) else document
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"column '_other' is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise RecordError("column '_other' is no JSON object")
+    return {name: _other(name, value) for name, value in found.items()}
+
+
+def _other(name: str, value: object) -> Value:
+    if isinstance(value, bool | int | float | str) and not (isinstance(value, float) and not math.isfinite(value)):
+        return value
+    try:
+        match value:
+            case {"binary": str(text)}:
+                return base64.b64decode(text, validate=True)
+            case {"double": "NaN" | "Infinity" | "-Infinity" as word}:
+                return float(word)
+    except ValueError as error:
+        raise RecordError(f"column '_other': '{name}' is no base64") from error
+    raise RecordError(f"column '_other': '{name}' holds what no cell can hold")
