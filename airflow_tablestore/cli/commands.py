@@ -222,6 +222,15 @@ TUNNEL = Group(
             ),
             "airflow_tablestore.cli.tunnel:tail",
         ),
+        Command(
+            "drain",
+            "drain a tunnel into the sink of a spec",
+            "Works on the tunnel of a spec of kind stream until it has caught up, or as long as the spec says. Start "
+            "it several times and the workers share the channels. Ctrl-C and SIGTERM end it in order. Connections come "
+            "from AIRFLOW_CONN_*.",
+            (SPEC, JSON),
+            "airflow_tablestore.cli.drain:drain_tunnel",
+        ),
     ),
 )
 
@@ -270,6 +279,71 @@ LEDGER = Group(
                 JSON,
             ),
             "airflow_tablestore.cli.ledger:accept_loss",
+        ),
+    ),
+)
+
+TASK = Argument(("task",), {"metavar": "TASK", "help": "the task's name"})
+
+DELIVERY = Group(
+    "delivery",
+    "make, watch, audit and delete delivery tasks",
+    (
+        Command(
+            "create",
+            "make the task of a spec, unless it stands",
+            "Checks the task of a spec against the table, then makes it, unless it stands. Doing it again changes "
+            "nothing. What happens to one with another definition is on_drift in the spec.",
+            (SPEC, JSON),
+            "airflow_tablestore.cli.delivery:create",
+        ),
+        Command(
+            "update",
+            "give a task that stands the spec's definition",
+            "Changes where a task delivers and what. Its type stays; delivery/on_drift: recreate changes that too.",
+            (SPEC, JSON),
+            "airflow_tablestore.cli.delivery:update",
+        ),
+        Command(
+            "list",
+            "list the tasks of a table",
+            "Lists the delivery tasks of a table with their types.",
+            (TABLE, CONNECTION, JSON),
+            "airflow_tablestore.cli.delivery:list_",
+        ),
+        Command(
+            "describe",
+            "show how far a task is",
+            "Shows phase, progress and lag of a delivery task, and what has stopped it. Exits with 1 when it is in "
+            "error.",
+            (TABLE, TASK, CONNECTION, JSON),
+            "airflow_tablestore.cli.delivery:describe",
+        ),
+        Command(
+            "delete",
+            "delete a task; what it has delivered stays",
+            "Deletes a delivery task and waits until it is gone. What it has delivered stays. One that is not there is "
+            "no failure.",
+            (TABLE, TASK, CONNECTION, JSON),
+            "airflow_tablestore.cli.delivery:delete",
+        ),
+        Command(
+            "audit",
+            "compare a delivered folder with the table",
+            "Reads the Parquet of one folder back and lays it beside the table, of which it reads all: rows that are "
+            "missing, values that were dropped, and why. Exits with 1 when something is missing.",
+            (
+                SPEC,
+                Argument(
+                    ("--partition",),
+                    {
+                        "metavar": "TIME",
+                        "help": "a time in the folder; in ISO form, else in the spec's timezone (default: now)",
+                    },
+                ),
+                JSON,
+            ),
+            "airflow_tablestore.cli.delivery:audit",
         ),
     ),
 )
@@ -351,4 +425,5 @@ COMMANDS: tuple[Command | Group, ...] = (
     STREAM,
     TUNNEL,
     LEDGER,
+    DELIVERY,
 )

@@ -1,0 +1,135 @@
+"""`delivery create | update | list | describe | delete | audit`: delivery tasks by hand.
+
+What a task is comes from a spec of kind delivery; looking at one and deleting it need its name alone.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from airflow_tablestore.cli.session import FAILED, OK, Session
+from airflow_tablestore.cli.table import lines
+from airflow_tablestore.client import Client
+from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.delivery.audit import audit as audited
+from airflow_tablestore.pipeline.delivery.prefix import partition
+from airflow_tablestore.pipeline.delivery.progress import look
+from airflow_tablestore.pipeline.delivery.task import Outcome, Wish, ensure
+from airflow_tablestore.pipeline.delivery.task import delete as deleted
+from airflow_tablestore.pipeline.delivery.task import update as updated
+from airflow_tablestore.pipeline.sinks.oss import ObjectStore
+from airflow_tablestore.spec import PipelineSpec, load
+from airflow_tablestore.spec.build_delivery import delivery_wish
+from airflow_tablestore.spec.kinds.delivery import DeliverySpec
+from airflow_tablestore.wire.delivery import list_delivery_tasks
+
+
+def create(arguments: Namespace, session: Session) -> int:
+    """Make the task of a spec, unless it stands."""
+    return _done(arguments, session, ensure)
+
+
+def update(arguments: Namespace, session: Session) -> int:
+    """Give the task of a spec the spec's destination."""
+    return _done(arguments, session, updated)
+
+
+def _done(arguments: Namespace, session: Session, act: Callable[[Client, Wish], Outcome]) -> int:
+    spec = _spec(arguments.spec)
+    wish = delivery_wish(spec)
+    with _client(spec.source.connection, session) as client:
+        outcome = act(client, wish)
+    for warning in outcome.warnings:
+        session.tell(f"warning: {warning}")
+    if arguments.json:
+        session.say(json.dumps({"table": wish.task.table, "task": wish.task.name, **outcome.to_json()}))
+        return OK
+    session.say(f"{wish.task.subject[:1].upper()}{wish.task.subject[1:]} is {outcome.action}.")
+    for one in outcome.differences:
+        session.say(f"  {one}")
+    return OK
+
+
+def list_(arguments: Namespace, session: Session) -> int:
+    """The tasks of a table."""
+    with _client(arguments.connection, session) as client:
+        found = client.send(list_delivery_tasks(arguments.table))
+    if arguments.json:
+        session.say(json.dumps([{"table": one.table, "task": one.name, "type": one.type.value} for one in found]))
+    elif not found:
+        session.say(f"Table {arguments.table} has no delivery task.")
+    for line in lines([(one.name, one.type.value) for one in found]) if not arguments.json else ():
+        session.say(line)
+    return OK
+
+
+def describe(arguments: Namespace, session: Session) -> int:
+    """How far a task is; exits with 1 when it is in error."""
+    with _client(arguments.connection, session) as client:
+        at = look(client, arguments.table, arguments.task)
+    if arguments.json:
+        session.say(json.dumps(at.to_json()))
+    else:
+        session.say(f"{str(at)[:1].upper()}{str(at)[1:]}.")
+        if at.error:
+            session.say(f"It has stopped, {at.error}: {at.detail}")
+    return FAILED if at.error else OK
+
+
+def delete(arguments: Namespace, session: Session) -> int:
+    """Delete a task; what it has delivered stays."""
+    with _client(arguments.connection, session) as client:
+        was_there = deleted(client, arguments.table, arguments.task)
+    if arguments.json:
+        session.say(json.dumps({"table": arguments.table, "task": arguments.task, "was_there": was_there}))
+    else:
+        gone = "is deleted; what it has delivered stays" if was_there else "was not there"
+        session.say(f"The delivery task {arguments.task} of table {arguments.table} {gone}.")
+    return OK
+
+
+def audit(arguments: Namespace, session: Session) -> int:
+    """Lay what was delivered into a folder beside the table; exits with 1 when something is missing."""
+    spec = _spec(arguments.spec)
+    task = delivery_wish(spec).task
+    place = partition(task.destination.prefix, _moment(arguments.partition, spec, session), spec.timezone)
+    connection = spec.audit.connection if spec.audit else "oss_default"
+    end = oss_endpoint(session.connection(connection), task.destination.bucket)
+    with (
+        _client(spec.source.connection, session) as client,
+        closing(ObjectStore(end, task.destination.bucket)) as store,
+    ):
+        found = audited(client, store, task, place)
+    if arguments.json:
+        session.say(json.dumps(found.to_json()))
+    else:
+        for line in found.lines():
+            session.say(line)
+    return OK if found.is_whole else FAILED
+
+
+def _spec(path: str) -> DeliverySpec:
+    spec: PipelineSpec = load(path)
+    if not isinstance(spec, DeliverySpec):
+        raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' is no delivery", "name a delivery", file=path)])
+    return spec
+
+
+def _client(connection: str, session: Session) -> Client:
+    return Client(tablestore_endpoint(session.connection(connection)))
+
+
+def _moment(given: str | None, spec: DeliverySpec, session: Session) -> datetime:
+    if not given:
+        return session.now()
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise SpecError([Problem(f"--partition: '{given}' is no time", "write 2026-11-20T00:00:00+08:00")]) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(spec.timezone))
