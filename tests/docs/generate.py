@@ -45,9 +45,10 @@ def operators_page() -> str:
     from airflow_tablestore.factory import dag_from_spec, load_specs
     from airflow_tablestore.hooks.oss import ObjectStoreHook
     from airflow_tablestore.hooks.tablestore import TablestoreHook
-    from airflow_tablestore.operators import full_export, incremental, windows
+    from airflow_tablestore.operators import delivery, full_export, incremental, windows
     from airflow_tablestore.operators.links import PublishedObjectsLink
     from airflow_tablestore.sensors import windows as sensors
+    from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
 
     parts = [
         "# Operators, hooks and the factory\n",
@@ -82,7 +83,21 @@ def operators_page() -> str:
                 incremental.PublishWindowOperator,
             )
         ),
-        "## Sensors\n",
+        "## The operators of delivery tasks\n",
+        "How to use them: [delivery](../howto/delivery.md).\n",
+        *(
+            _operator(one, delivery.BaseOperator)
+            for one in (
+                delivery.CreateDeliveryTaskOperator,
+                delivery.UpdateDeliveryTaskOperator,
+                delivery.DescribeDeliveryTaskOperator,
+                delivery.ListDeliveryTasksOperator,
+                delivery.DeleteDeliveryTaskOperator,
+                delivery.AuditDeliveryOperator,
+                DeliveryTaskSensor,
+            )
+        ),
+        "## Sensors of windows\n",
         "Both take these arguments, and those of every Airflow sensor:\n",
         f"{_table(sensors.LedgerSensor)}\n\nTemplate fields of both: {_names(sensors.LedgerSensor.template_fields)}.\n",
         *(
@@ -95,7 +110,7 @@ def operators_page() -> str:
         _section(PublishedObjectsLink, f"### {PublishedObjectsLink.name}\n"),
         "## Assets\n",
         _prose(inspect.getdoc(assets) or "") + "\n",
-        *(_function(one) for one in (assets.table_asset, assets.objects_asset)),
+        *(_function(one) for one in (assets.table_asset, assets.objects_asset, assets.delivered_asset)),
     ]
     return _joined(parts)
 
