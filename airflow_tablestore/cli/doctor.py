@@ -1,7 +1,7 @@
 """`doctor`: everything that a run will need, checked one by one, each with what to do about it.
 
 Only reads, unless it is asked to write a probe. A check that cannot be made because an earlier one failed is left out,
-so what is printed last is what to repair first.
+so the last failure that is printed is what to repair first.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain
 
 from airflow_tablestore.cli.patient import Check, Patient, Status, Step
 from airflow_tablestore.cli.services import export_spec
 from airflow_tablestore.cli.session import FAILED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines
 from airflow_tablestore.cli.times import refuse_options
+from airflow_tablestore.errors import SpecError
 from airflow_tablestore.spec import IncrementalSpec
+from airflow_tablestore.wire.decode import BACKEND_VARIABLE, BACKENDS, backend, decoder
 
 
 def doctor(arguments: Namespace, session: Session) -> int:
     """Print every check; 1 when one fails."""
     patient, steps = _examination(arguments, session)
     try:
-        for check in _examined(patient, steps):
+        for check in _examined(patient, chain(steps, (partial(_decoder, patient),))):
             if not arguments.json:
                 _print(check, session)
     finally:
@@ -47,6 +51,21 @@ def _examination(arguments: Namespace, session: Session) -> tuple[Patient, Itera
 
     moment = moment_of(arguments, session, spec.timezone)
     return doctor_table.examination(spec, moment, session, writes=arguments.write_probe)
+
+
+def _decoder(patient: Patient) -> None:
+    """What this machine reads rows with."""
+    try:
+        decoder(())
+    except SpecError as error:
+        patient.found("decoder", Status.FAIL, str(error), f"correct {BACKEND_VARIABLE}, or unset it")
+        return
+    name = backend()
+    if name == BACKENDS[0]:
+        patient.found("decoder", Status.OK, f"{name}: the C library")
+        return
+    advice = "install a wheel for this machine, or from source where there is a C compiler"
+    patient.found("decoder", Status.WARN, f"{name}: rows are read and written more slowly than in C", advice)
 
 
 def _examined(patient: Patient, steps: Iterable[Step]) -> Iterator[Check]:

@@ -163,6 +163,7 @@ def test_doctor_finds_a_healthy_pipeline_healthy(shell):
 
     assert (code, told["ok"]) == (OK, True)
     assert {c["check"] for c in told["checks"]} >= {
+        "decoder",
         "table",
         "clock",
         "reading rows",
@@ -170,7 +171,18 @@ def test_doctor_finds_a_healthy_pipeline_healthy(shell):
         "bucket",
         "writing",
     }
-    assert {c["status"] for c in told["checks"]} == {"ok"}
+    assert {c["status"] for c in told["checks"] if c["check"] != "decoder"} == {"ok"}
+
+
+@pytest.mark.parametrize(("named", "status"), [("plain", "warn"), ("numpy", "warn"), ("abacus", "fail")])
+def test_doctor_tells_the_decoder(shell, monkeypatch, named, status):
+    monkeypatch.setenv("AIRFLOW_TABLESTORE_DECODER", named)
+
+    last = json.loads(shell("doctor", "--json", prefix="cli/decoder")[1])["checks"][-1]
+
+    assert (last["check"], last["status"]) == ("decoder", status)
+    assert named in last["told"]
+    assert last["advice"]
 
 
 def test_the_write_probe_leaves_nothing(shell):
