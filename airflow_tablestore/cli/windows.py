@@ -141,7 +141,7 @@ def _print(ready: OpenWindows, outlook: _Outlook, session: Session) -> None:
     for stretch in stretches(outlook.lines):
         session.say(f"Windows   {told_stretch(stretch)}")
     if not outlook.lines:
-        session.say("Windows   none is due yet")
+        session.say(f"Windows   {'none is due yet' if stream else 'none can be read before it is switched on'}")
     due = outlook.open
     if outlook.rows is not None:
         session.say(f"Rows      about {outlook.rows:,}, if these are like those before")

@@ -187,6 +187,16 @@ def test_plan_tells_what_is_not_exported_and_writes_nothing(shell):
     assert shell.cloud.objects() == before
 
 
+def test_plan_without_a_stream_does_not_say_that_nothing_is_due(shell):
+    shell.call("stream", "disable", TABLE)
+
+    code, out, _ = shell.call("plan", shell.spec())
+
+    assert code == OK
+    assert "its stream is not enabled" in out
+    assert "Windows   none can be read before it is switched on" in out
+
+
 def test_plan_estimates_from_the_windows_before(shell):
     spec = shell.spec()
     shell.call("run", spec, "--window-start", shell.at(0))
