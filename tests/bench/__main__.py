@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import big_table, golang, reading, report, scale, specs
+from tests.bench import big_table, golang, reading, report, scale, specs, windows
 from tests.bench import emulator as emulated
 from tests.bench.pairs import Figure
 from tests.bench.scale import Measured
@@ -24,7 +24,7 @@ MILLION = 1_000_000
 PAGES = 20
 """Answers of 5,000 rows that readers are compared on."""
 
-PARTS = ("emulator", "reading", "specs", "runs")
+PARTS = ("emulator", "reading", "specs", "windows", "runs")
 
 
 def main() -> int:
@@ -72,6 +72,9 @@ def _part(part: str, options: argparse.Namespace, out: Console) -> Iterator[Figu
     elif part == "specs":
         out.print("Specs to DAG objects ...")
         yield from specs.building(FOLDER, rounds=3)
+    elif part == "windows":
+        out.print("Incremental windows, by the command and in Airflow ...")
+        yield from windows.measured(FOLDER / "windows", out.print, rounds=options.rounds)
     else:
         sizes = options.rows or [MILLION, 2 * MILLION, 4 * MILLION]
         yield from scale.whole_runs(FOLDER, sizes, out.print)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What one process took. `peak_mb` is its VmHWM."""
+    """What one process took. `peak_mb` is the most memory that it held at once."""
 
     seconds: float
     cpu_seconds: float
@@ -23,16 +25,16 @@ class Ran:
 
 def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Ran:
     """Run to its end; its standard output is kept, its standard error goes to a file in the folder."""
-    began = time.monotonic()
-    out, log = folder / "out", folder / "log"
+    out, log, told = folder / "out", folder / "log", folder / "took"
+    path = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), str(ROOT))))
+    watched = [*python("-m", "tests.bench.watch"), str(told), *command]
     with out.open("wb") as stdout, log.open("wb") as stderr:
-        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=stdout, stderr=stderr)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+        settings = {**os.environ, **environment, "PYTHONPATH": path}
+        code = subprocess.run(watched, env=settings, stdout=stdout, stderr=stderr).returncode
+    if code:
         raise RuntimeError(f"{' '.join(command)} failed:\n{log.read_text()[-2000:]}")
-    peak = used.ru_maxrss / 1024  # KiB on Linux
-    return Ran(time.monotonic() - began, used.ru_utime + used.ru_stime, peak, out.read_text())
+    took = json.loads(told.read_text())
+    return Ran(took["seconds"], took["cpu"], took["kib"] / 1024, out.read_text())
 
 
 def python(*arguments: str) -> list[str]:

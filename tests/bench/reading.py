@@ -22,6 +22,7 @@ from airflow_tablestore.pipeline.plan import Slice
 from airflow_tablestore.pipeline.selection import TableSelection
 from airflow_tablestore.pipeline.sources.table import TableSlice
 from airflow_tablestore.wire.decode import Decoder
+from airflow_tablestore.wire.decode.lockstep import LockstepDecoder
 from airflow_tablestore.wire.decode.native import NativeDecoder
 from airflow_tablestore.wire.decode.plain import PlainDecoder
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN
@@ -122,7 +123,7 @@ def decoding(pages: int, rounds: int, rows: int = answers.ROWS_PER_PAGE) -> Iter
     """Blocks to columns, against the SDK's C parser to tuples."""
     quiet()
     blocks, matrices = ([make(page, rows) for page in range(pages)] for make in (answers.block, answers.matrix))
-    fast, plain = NativeDecoder(answers.WANTED), PlainDecoder(answers.WANTED)
+    fast, middle, plain = (make(answers.WANTED) for make in (NativeDecoder, LockstepDecoder, PlainDecoder))
     few = blocks[: max(1, pages // 10)]
 
     def decoded(decoder: Decoder, given: Sequence[bytes]) -> Callable[[], int]:
@@ -130,17 +131,24 @@ def decoding(pages: int, rounds: int, rows: int = answers.ROWS_PER_PAGE) -> Iter
 
     theirs = lambda: sdk_tuples(blocks)  # noqa: E731 - a name for the table below
     turns = in_turns(
-        decoded(fast, blocks), theirs, without_gc(theirs), decoded(fast, matrices), decoded(plain, few), rounds=rounds
+        decoded(fast, blocks),
+        theirs,
+        without_gc(theirs),
+        decoded(fast, matrices),
+        decoded(middle, blocks),
+        decoded(plain, few),
+        rounds=rounds,
     )
     total = pages * rows / 1000
-    ours, sdk, sdk_quiet, matrix, slow = (
-        per_cpu_second(total if index < 4 else len(few) * rows / 1000, turn) for index, turn in enumerate(turns)
+    ours, sdk, sdk_quiet, matrix, lockstep, slow = (
+        per_cpu_second(total if index < 5 else len(few) * rows / 1000, turn) for index, turn in enumerate(turns)
     )
     how = f"{pages * rows:,} rows of 12 cells to Arrow; theirs: the official Python SDK's C parser, to tuples"
     yield Figure("decode PlainBuffer, C / SDK C", ours, sdk, KROWS, how, 12, 20)
     yield Figure("decode PlainBuffer, C / SDK C without its gc", ours, sdk_quiet, KROWS, how)
     yield Figure("decode SimpleRowMatrix, C / SDK C PlainBuffer", matrix, sdk, KROWS, how)
-    yield Figure("decode PlainBuffer, plain Python / SDK C", slow, sdk, KROWS, how + "; where no C library is")
+    yield Figure("decode PlainBuffer, numpy / SDK C", lockstep, sdk, KROWS, how + "; where no C library is", 2.5, 4)
+    yield Figure("decode PlainBuffer, plain Python / SDK C", slow, sdk, KROWS, how + "; reads what numpy leaves")
 
 
 def in_memory(pages: int, rounds: int, rows: int = answers.ROWS_PER_PAGE) -> Iterator[Figure]:

@@ -32,7 +32,7 @@ def test_readers_are_compared(tmp_path):
         *reading.threads(2, 1, ROWS),
     ]
 
-    assert len({figure.name for figure in figures}) == 8
+    assert len({figure.name for figure in figures}) == 9
     assert all(figure.ours > 0 and figure.theirs > 0 for figure in figures)
 
 
