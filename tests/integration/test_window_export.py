@@ -186,7 +186,7 @@ def test_a_clock_that_was_set_back_loses_and_doubles_nothing(case):
     assert [case.ids(n) for n in range(3)] == [[], [1, 2, 3], [4]]
 
 
-@pytest.mark.parametrize("kind", [Kind.LOST_ANSWER, Kind.ERROR])
+@pytest.mark.parametrize("kind", [Kind.LOST_ANSWER, Kind.ERROR, Kind.RESET, Kind.CUT_BODY])
 def test_faults_of_the_service_change_nothing(case, kind):
     write_much(case)
     code = "OTSServerBusy" if kind is Kind.ERROR else ""
