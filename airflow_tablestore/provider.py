@@ -52,13 +52,18 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_tablestore.operators.full_export",
                     "airflow_tablestore.operators.incremental",
                     "airflow_tablestore.operators.delivery",
+                    "airflow_tablestore.operators.tunnel",
                 ],
             }
         ],
         "sensors": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_tablestore.sensors.windows", "airflow_tablestore.sensors.delivery"],
+                "python-modules": [
+                    "airflow_tablestore.sensors.windows",
+                    "airflow_tablestore.sensors.delivery",
+                    "airflow_tablestore.sensors.tunnel",
+                ],
             }
         ],
         "triggers": [
@@ -68,6 +73,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_tablestore.triggers.windows",
                     "airflow_tablestore.triggers.ledger",
                     "airflow_tablestore.triggers.delivery",
+                    "airflow_tablestore.triggers.tunnel",
                 ],
             }
         ],

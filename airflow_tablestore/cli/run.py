@@ -38,7 +38,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _stoppable(session: Session, work: Callable[[], int]) -> int:
     try:
-        with _logging(session), _interrupted_by_sigterm():
+        with told_on_stderr(session), _interrupted_by_sigterm():
             return work()
     except KeyboardInterrupt:
         session.tell("Interrupted. What was uploaded is not published; the next run clears it.")
@@ -84,7 +84,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _logging(session: Session) -> Iterator[None]:
+def told_on_stderr(session: Session) -> Iterator[None]:
     """What the engine logs goes to stderr while the command runs."""
     handler = logging.StreamHandler(session.err)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))

@@ -83,7 +83,8 @@ def export_spec(path: str) -> FullExportSpec | IncrementalSpec:
     """
     spec: PipelineSpec = load(path)
     if not isinstance(spec, FullExportSpec | IncrementalSpec):
-        raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' cannot be run from here", file=path)])
+        hint = f"airflow-tablestore tunnel drain {path}" if spec.kind == "stream" else ""
+        raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' cannot be run from here", hint, file=path)])
     return spec
 
 

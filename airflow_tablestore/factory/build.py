@@ -21,6 +21,7 @@ from airflow_tablestore.factory.executor import executor_settings
 from airflow_tablestore.operators.delivery import AuditDeliveryOperator, CreateDeliveryTaskOperator
 from airflow_tablestore.operators.full_export import export_tasks
 from airflow_tablestore.operators.incremental import window_params, window_tasks
+from airflow_tablestore.operators.tunnel import stream_tasks
 from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
 from airflow_tablestore.timetables.windows import timetable_of
 
@@ -130,6 +131,19 @@ def _delivery(data: Mapping[str, Any], spec: Any) -> None:
         )
 
 
+def _stream(data: Mapping[str, Any], spec: Any) -> None:
+    given: dict[str, Any] = {name: literal(data[name]) for name in ("run", "limits") if data.get(name)}
+    stream_tasks(
+        pipeline=spec.pipeline,
+        source=literal(data["source"]),
+        sink=literal(data["sink"]),
+        workers=spec.run.workers,
+        timezone=spec.timezone,
+        waits_for_previous_run=spec.self_dependent,
+        **given,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How a kind of pipeline becomes a DAG: its tasks, its schedule, and the params that people can set.
@@ -147,6 +161,7 @@ KINDS = {
     "full_export": Kind(_full_export),
     "incremental": Kind(_incremental, _windows, window_params()),
     "delivery": Kind(_delivery, pins=False),
+    "stream": Kind(_stream, pins=False),
 }
 
 

@@ -43,7 +43,7 @@ def full_export(spec: FullExportSpec, *, run_date: datetime) -> FullExport:
         pipeline=spec.pipeline,
         source=_selection(spec.source),
         target=_full_target(spec, run_date),
-        limits=_limits(spec.limits),
+        limits=limits_of(spec.limits),
     )
 
 
@@ -59,7 +59,7 @@ def incremental(spec: IncrementalSpec, *, instance: str) -> Incremental:
         grid=spec.grid,
         lag=spec.window.lag,
         target=partial(_window_target, spec),
-        limits=_limits(spec.limits),
+        limits=limits_of(spec.limits),
         status_table=spec.status_table.table,
     )
 
@@ -135,14 +135,15 @@ def _objects(spec: Spec, sink: OssSink, times: Mapping[str, datetime]) -> Object
     return ObjectTarget(
         bucket=sink.bucket,
         prefix=render(sink.prefix, words, spec.timezone),
-        format=_format(sink),
+        format=format_of(sink),
         write_mode=WriteMode(sink.write_mode),
         truncates_foreign=sink.truncate_foreign,
         max_object_bytes=(sink.max_file_mb or 0) * MEGABYTE,
     )
 
 
-def _format(sink: OssSink) -> Format:
+def format_of(sink: OssSink) -> Format:
+    """How the sink's objects look."""
     compression = Compression(sink.compress)
     match sink.format:
         case "csv":
@@ -157,7 +158,7 @@ def _format(sink: OssSink) -> Format:
             return Parquet(sink.parquet.compression, sink.parquet.row_group_rows)
 
 
-def _limits(limits: LimitsSpec) -> Limits:
+def limits_of(limits: LimitsSpec) -> Limits:
     """The engine's limits, where 0 says that there is none."""
     return Limits(
         errors=limits.errors,

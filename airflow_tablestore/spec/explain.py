@@ -14,9 +14,11 @@ from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import PipelineSpec
 from airflow_tablestore.spec.document import places
 from airflow_tablestore.spec.explain_delivery import delivery_story
+from airflow_tablestore.spec.explain_stream import stream_story
 from airflow_tablestore.spec.kinds.delivery import DeliveredField, DeliverySpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
+from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.spec.load import Document
 from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
 from airflow_tablestore.spec.oss_sink import OssSink
@@ -98,6 +100,8 @@ def story(spec: PipelineSpec) -> list[str]:
         return _full_export(spec)
     if isinstance(spec, DeliverySpec):
         return [_when(spec), *delivery_story(spec)]
+    if isinstance(spec, StreamSpec):
+        return [_when(spec), *stream_story(spec)]
     return _incremental(spec) if isinstance(spec, IncrementalSpec) else []
 
 

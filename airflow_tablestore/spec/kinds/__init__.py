@@ -19,10 +19,11 @@ _MODELS = {
     "full_export": "airflow_tablestore.spec.kinds.full_export:FullExportSpec",
     "incremental": "airflow_tablestore.spec.kinds.incremental:IncrementalSpec",
     "delivery": "airflow_tablestore.spec.kinds.delivery:DeliverySpec",
+    "stream": "airflow_tablestore.spec.kinds.stream:StreamSpec",
 }
 KINDS = tuple(_MODELS)
 
-PLANNED = ("stream", "restore", "snapshot", "dataworks")
+PLANNED = ("restore", "snapshot", "dataworks")
 """Kinds of the language that this version does not build."""
 
 

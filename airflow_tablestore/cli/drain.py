@@ -1,0 +1,56 @@
+"""`tunnel drain SPEC`: a worker of a stream, in this process."""
+
+from __future__ import annotations
+
+import json
+import threading
+from argparse import Namespace
+from contextlib import closing
+
+from airflow_tablestore.cli.run import told_on_stderr
+from airflow_tablestore.cli.session import OK, Session
+from airflow_tablestore.cli.stream import stopped_by_signals
+from airflow_tablestore.cli.table import lines, size
+from airflow_tablestore.client import Client
+from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.drain import drain
+from airflow_tablestore.pipeline.sinks.oss import ObjectStore
+from airflow_tablestore.spec import load
+from airflow_tablestore.spec.build_stream import stream
+from airflow_tablestore.spec.kinds.stream import StreamSpec
+
+
+def drain_tunnel(arguments: Namespace, session: Session) -> int:
+    """Drain the tunnel and print what was done."""
+    spec = load(arguments.spec)
+    if not isinstance(spec, StreamSpec):
+        hint = f"airflow-tablestore run {arguments.spec}"
+        raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' drains no tunnel", hint, file=arguments.spec)])
+    endpoint = tablestore_endpoint(session.connection(spec.source.connection))
+    bucket = oss_endpoint(session.connection(spec.sink.connection), spec.sink.bucket)
+    stop = threading.Event()
+    with (
+        told_on_stderr(session),
+        stopped_by_signals(stop),
+        Client(endpoint) as client,
+        closing(ObjectStore(bucket, spec.sink.bucket)) as store,
+    ):
+        report = drain(stream(spec), client, store, stop=stop)
+    if arguments.json:
+        session.say(json.dumps(report.to_json()))
+        return OK
+    rows = [
+        ("pipeline", report.pipeline),
+        ("rows", f"{report.rows:,}"),
+        ("objects", f"{report.objects:,}"),
+        ("bytes", f"{report.bytes:,} ({size(report.bytes)})"),
+        ("channels", f"{report.channels:,}"),
+        ("settled for others", f"{report.settled:,}"),
+        ("dirty records", f"{report.dirty:,}"),
+        ("seconds", f"{report.seconds:.1f}"),
+        ("ended", "caught up" if report.is_caught_up else "in time, or told to"),
+    ]
+    for line in lines(rows):
+        session.say(line)
+    return OK

@@ -1,0 +1,181 @@
+"""`kind: stream`: a tunnel drained into a sink, by one worker or several; each record counts once for its readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter, WithJsonSchema, field_validator
+
+from airflow_tablestore.spec.common import Part, PipelineSpec, within
+from airflow_tablestore.spec.oss_sink import OssSink
+from airflow_tablestore.spec.problems import Finding, fault, finding, shown
+from airflow_tablestore.spec.sinks import OSS, known_sink, place_problems, sink_warnings
+from airflow_tablestore.spec.values import ConnectionName, Count, Duration, Moment, TableName, folded
+
+PLACEHOLDERS = ("table", "pipeline")
+TYPES = ("BaseData", "Stream", "BaseAndStream")
+NOT_HONOURED = ("mbps", "rows_per_second", "workers", "threads", "memory_mb")
+"""Limits that this kind does not keep to, and so refuses."""
+
+
+def _start(value: object) -> Any:
+    return value if value in ("earliest", "latest") else _MOMENT.validate_python(value)
+
+
+_MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
+
+
+class TunnelSource(Part):
+    """Which tunnel of which table."""
+
+    connection: ConnectionName = Field(
+        default="tablestore_default",
+        description="Airflow connection of type `tablestore`.",
+        examples=["tablestore_prod"],
+    )
+    table: TableName = Field(description="The table's name.", examples=["events"])
+    tunnel: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        description="The tunnel's name.", examples=["events_tunnel"]
+    )
+    tunnel_type: Annotated[Literal["BaseData", "Stream", "BaseAndStream"], folded(*TYPES)] = Field(
+        default="Stream",
+        description="What it carries: the rows, the changes, or first the rows and then the changes. A tunnel that "
+        "stands and is of another type is an error where `create_tunnel` is set.",
+        examples=["BaseAndStream"],
+    )
+    create_tunnel: bool = Field(
+        default=False, description="Whether the tunnel is made when it is absent.", examples=[True]
+    )
+    tunnel_start: Annotated[
+        datetime | Literal["earliest", "latest"],
+        PlainValidator(_start),
+        PlainSerializer(lambda value: value if isinstance(value, str) else value.isoformat()),
+        WithJsonSchema({"type": "string"}),
+    ] = Field(
+        default="latest",
+        description="From when on a tunnel that is made carries changes: `earliest`, `latest` or a time with its zone.",
+        examples=["earliest", "2026-11-20T00:00:00+08:00"],
+    )
+    tunnel_end: Moment | None = Field(
+        default=None,
+        description="Until when a tunnel that is made carries changes, with its zone. It goes on when absent.",
+        examples=["2026-11-21T00:00:00+08:00"],
+    )
+
+
+class RunSettings(Part):
+    """How long a run works, and with how many workers."""
+
+    until: Annotated[Literal["caught_up", "at_most"], folded("caught_up", "at_most")] = Field(
+        default="caught_up",
+        description="`caught_up` ends when everything is taken that was there when the run began; `at_most` goes on "
+        "for that time. Either ends when a bounded tunnel does.",
+        examples=["at_most"],
+    )
+    at_most: Duration | None = Field(
+        default=None, description="Longest time of a run. No limit when absent.", examples=["10m"]
+    )
+    workers: Annotated[Count, Field(ge=1, le=256)] = Field(
+        default=1,
+        description="Mapped tasks; the service shares the tunnel's channels between them.",
+        examples=[2],
+    )
+    flush: Duration = Field(
+        default=timedelta(seconds=5),
+        description="A record waits at most so long for others to share an object with.",
+        examples=["30s"],
+        json_schema_extra={"default": "5s"},
+    )
+
+
+class StreamOssSink(OssSink):
+    """Objects in OSS, each of which counts once its checkpoint is kept. Readers take those that the channels' manifests
+    under `_channels/done/` list."""
+
+    write_mode: Annotated[Literal["append"], folded("append")] = Field(
+        default="append", description="Objects are added; none is replaced.", examples=["append"]
+    )
+    truncate_foreign: ClassVar[bool] = False  # type: ignore[misc]
+    max_file_mb: Annotated[Count, Field(ge=1, le=16)] | None = Field(
+        default=None,
+        description="Megabytes of records, as they were read, after which an object is ended. 16 when absent.",
+        examples=[4],
+    )
+
+
+class StreamSpec(PipelineSpec):
+    """A stream: a tunnel is drained into objects, by one worker or several. Nothing is lost, and for readers of the
+    channels' manifests nothing comes twice."""
+
+    WORDS: ClassVar[Mapping[str, str]] = {
+        "tunnel": "source.tunnel",
+        "tunnelName": "source.tunnel",
+        "tunnelType": "source.tunnel_type",
+        "workers": "run.workers",
+        "window": "schedule: a cron expression",
+    }
+    """Keys of other tools and kinds, and where their meaning lives here."""
+
+    kind: Literal["stream"] = Field(default="stream", description="What the pipeline does.", examples=["stream"])
+    source: TunnelSource = Field(description="Which tunnel is drained.")
+    run: RunSettings = Field(default_factory=RunSettings, description="How long a run works, and with how many.")
+    sink: StreamOssSink = Field(description="Where the records go.")
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _no_waiting_for_data(cls, value: object) -> object:
+        if value in ("continuous", "on_data"):
+            told = "write a cron expression such as '*/5 * * * *', or none"
+            raise fault(f"{shown(value)} is not built by this version", told)
+        return value
+
+    @field_validator("sink", mode="before")
+    @classmethod
+    def _known_sink(cls, value: object) -> object:
+        return known_sink(value, "a stream", (OSS,))
+
+    @classmethod
+    def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
+        yield from super().disagreements(data)
+        yield from place_problems(within(data, "sink"), PLACEHOLDERS)
+
+    def conflicts(self) -> Iterator[Finding]:
+        source, run = self.source, self.run
+        for name in NOT_HONOURED:
+            if name in self.limits.model_fields_set:
+                hint = "write run.workers" if name == "workers" else "leave it out"
+                told = "a stream does not keep to it in this version"
+                yield finding(("limits", name), told, hint, is_about_key=True)
+        if run.until == "at_most" and run.at_most is None:
+            yield finding(
+                ("run", "at_most"), "is missing: until: at_most says nothing without it", "write at_most: 10m"
+            )
+        begins = None if isinstance(source.tunnel_start, str) else source.tunnel_start
+        for name, moment in (("tunnel_start", begins), ("tunnel_end", source.tunnel_end)):
+            if moment is not None and moment.tzinfo is None:
+                yield finding(("source", name), "has no zone", "write 2026-11-20T00:00:00+08:00")
+        has_range = {"tunnel_start", "tunnel_end"} & source.model_fields_set
+        if has_range and source.tunnel_type == "BaseData":
+            for name in sorted(has_range):
+                told = "a BaseData tunnel carries no changes"
+                yield finding(("source", name), told, "remove it", is_about_key=True)
+        elif (
+            begins and source.tunnel_end and begins.tzinfo and source.tunnel_end.tzinfo and source.tunnel_end <= begins
+        ):
+            yield finding(("source", "tunnel_end"), "is not after tunnel_start")
+
+    def warnings(self) -> Iterator[Finding]:
+        yield from super().warnings()
+        yield from sink_warnings(self.sink)
+        if not self.source.create_tunnel:
+            for name in ("tunnel_type", "tunnel_start", "tunnel_end"):
+                if name in self.source.model_fields_set:
+                    yield finding(("source", name), "has no effect without create_tunnel", is_warning=True)
+        if self.catchup:
+            told = "a run takes what is there, whatever time it is for"
+            yield finding(("catchup",), told, "leave it out", is_warning=True)
+
+    def connections(self) -> Mapping[str, str]:
+        return {"source": self.source.connection, "sink": self.sink.connection}

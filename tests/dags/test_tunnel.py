@@ -1,0 +1,167 @@
+"""Tunnels in Airflow: made, looked at, drained and deleted against the emulator; specs of kind stream as DAGs."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from airflow.exceptions import TaskDeferred
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from airflow_tablestore.factory import import_spec
+from airflow_tablestore.hooks.oss import ObjectStoreHook
+from airflow_tablestore.hooks.tablestore import TablestoreHook
+from airflow_tablestore.operators.tunnel import (
+    ConsumeTunnelOperator,
+    CreateTunnelOperator,
+    DeleteTunnelOperator,
+    DescribeTunnelOperator,
+    ListTunnelsOperator,
+    TellStreamOperator,
+)
+from airflow_tablestore.pipeline.channels import published
+from airflow_tablestore.sensors.tunnel import TunnelCaughtUpSensor
+
+TABLE, TUNNEL = "orders", "orders_tunnel"
+NAMED = {"table": TABLE, "tunnel": TUNNEL}
+SPEC = """\
+pipeline: orders_stream
+kind: stream
+source: {table: orders, tunnel: orders_tunnel, create_tunnel: true, tunnel_type: BaseAndStream}
+sink: {type: oss, bucket: backup, prefix: orders/stream/}
+"""
+
+
+@pytest.fixture
+def cloud(tablestore_cloud):
+    cloud = tablestore_cloud
+    cloud.make_table(TABLE, key={"id": int}, rows=[{"id": 1, "city": "Oslo"}, {"id": 2, "city": "Köln"}])
+    with TablestoreHook().get_conn() as client:
+        from airflow_tablestore.wire.tunnel import delete_tunnel, list_tunnels
+
+        for tunnel in client.send(list_tunnels(TABLE)):
+            client.send(delete_tunnel(TABLE, tunnel.name))
+    return cloud
+
+
+@pytest.fixture
+def parts(cloud):
+    return {
+        "source": {"table": TABLE, "tunnel": TUNNEL, "create_tunnel": True, "tunnel_type": "BaseAndStream"},
+        "sink": {"type": "oss", "bucket": cloud.bucket, "prefix": f"{cloud.prefix}stream/"},
+    }
+
+
+def consume(parts, **more):
+    return ConsumeTunnelOperator(task_id="drain", pipeline="orders_stream", **parts, **more).execute({})
+
+
+def test_a_tunnel_is_made_once_and_drift_fails_for_good(cloud):
+    make = CreateTunnelOperator(task_id="make", start="earliest", **NAMED)
+
+    first, again = make.execute({}), make.execute({})
+    with pytest.raises(AirflowFailException, match="type Stream, not BaseData"):
+        CreateTunnelOperator(task_id="other", tunnel_type="BaseData", **NAMED).execute({})
+
+    assert (first["was_there"], again["was_there"]) == (False, True)
+    assert first["id"] == again["id"]
+
+
+def test_a_type_that_there_is_not_fails_for_good(cloud):
+    with pytest.raises(AirflowFailException, match="no type of a tunnel"):
+        CreateTunnelOperator(task_id="make", tunnel_type="Deltas", **NAMED).execute({})
+
+
+def test_tunnels_are_listed_described_and_deleted(cloud, parts, caplog):
+    consume(parts)
+
+    (listed,) = ListTunnelsOperator(task_id="list", table=TABLE).execute({})
+    described = DescribeTunnelOperator(task_id="look", **NAMED).execute({})
+    gone = [DeleteTunnelOperator(task_id="delete", **NAMED).execute({}) for _ in range(2)]
+
+    assert listed["id"] == described["id"]
+    assert {"Stream", "BaseData"} >= {channel["type"] for channel in described["channels"]} != set()
+    assert "owner" in caplog.text
+    assert gone == [True, False]
+
+
+def test_a_worker_drains_what_is_there_and_the_next_one_what_is_new(cloud, parts):
+    first = consume(parts)
+    again = consume(parts)
+
+    with closing(ObjectStoreHook().store(cloud.bucket)) as store:
+        entries = list(published(store, parts["sink"]["prefix"]))
+    assert (first["rows"], first["is_caught_up"], again["rows"]) == (2, True, 0)
+    assert sum(entry.rows for entry in entries) == 2
+
+
+def test_a_tunnel_that_is_not_there_fails_for_good(cloud, parts):
+    source = {"table": TABLE, "tunnel": "nothing"}
+
+    with pytest.raises(AirflowFailException, match="has no tunnel nothing"):
+        consume({**parts, "source": source})
+
+
+def test_what_the_workers_did_is_added_up_and_nothing_new_updates_no_asset(cloud, parts):
+    report = consume(parts)
+    empty = {name: 0 if isinstance(value, int) else value for name, value in report.items()}
+    tell = TellStreamOperator(task_id="tell", sink=parts["sink"], reports=[report, empty])
+    events = {asset: type("Event", (), {})() for asset in tell.published}
+
+    told = tell.execute({"outlet_events": events})
+    tell.reports = [empty]
+    with pytest.raises(AirflowSkipException):
+        tell.execute({"outlet_events": events})
+
+    assert (told["rows"], told["workers"]) == (2, 2)
+    assert [event.extra["rows"] for event in events.values()] == [2]
+
+
+def test_the_sensor_waits_in_the_triggerer_until_the_tunnel_has_caught_up(cloud, parts):
+    sensor = TunnelCaughtUpSensor(task_id="wait", poke_interval=0.2, max_lag=timedelta(hours=1), **NAMED)
+    CreateTunnelOperator(task_id="make", tunnel_type="BaseAndStream", **NAMED).execute({})
+
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute({})
+    consume(parts)
+    path, arguments = deferred.value.trigger.serialize()
+    answer = asyncio.run(anext(import_string(path)(**arguments).run())).payload
+
+    assert sensor.execute_complete({}, answer)["behind_seconds"] < 3600
+
+
+def test_the_sensor_fails_at_once_when_there_is_no_tunnel(cloud):
+    with pytest.raises(AirflowFailException, match="has no tunnel"):
+        TunnelCaughtUpSensor(task_id="wait", **NAMED).execute({})
+
+
+# ---- specs
+
+
+@pytest.fixture
+def dag_of(tmp_path):
+    def make(more=""):
+        (tmp_path / "orders.yaml").write_text(SPEC + more)
+        (dag,), errors = import_spec(tmp_path / "orders.yaml")
+        assert errors == []
+        return dag
+
+    return make
+
+
+def test_a_stream_is_mapped_workers_and_one_that_tells(dag_of):
+    dag = dag_of("run: {workers: 3, at_most: 10m}\nschedule: '*/5 * * * *'\n")
+
+    drain = dag.task_dict["drain"]
+    assert dag.task_dict.keys() == {"drain", "tell"}
+    assert drain.expand_input.value == {"worker": [1, 2, 3]}
+    assert dag.task_dict["tell"].upstream_task_ids == {"drain"}
+    assert [asset.uri for asset in dag.task_dict["tell"].outlets] == ["oss://backup/orders/stream"]
+    assert dag.max_active_runs == 1
+
+
+def test_a_dag_of_a_stream_can_be_serialised(dag_of, keep_dag):
+    keep_dag(dag_of())
