@@ -10,6 +10,8 @@ import pytest
 
 from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.emulator import Emulator, LocalCloud
+from airflow_tablestore.pipeline.delivery import task as tasks
+from airflow_tablestore.pipeline.delivery.task import Wish
 from airflow_tablestore.wire import delivery as wire
 from airflow_tablestore.wire.delivery import DeliveredColumn, DeliveryTask, Destination, ParquetType, Phase
 
@@ -101,3 +103,18 @@ def test_a_task_goes_on_after_the_emulator_was_stopped(tmp_path):
         found = until(lambda: delivered(emulator, emulator.oss.bucket, "kept/"))
 
     assert found == [{"id": 1, "v": "one"}]
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "reset", "wrong_md5"])
+def test_lost_answers_to_create_and_delete_are_settled(kind):
+    with LocalCloud() as cloud, client_of(cloud) as client:
+        cloud.make_table("t", key={"id": int}, rows=[{"id": 1, "v": "one"}])
+        wish = Wish(task(cloud.bucket, cloud.prefix), sleep=lambda seconds: None)
+
+        cloud.faults.add(kind, operation="CreateDeliveryTask", count=1)
+        made = tasks.ensure(client, wish)
+        cloud.faults.add(kind, operation="DeleteDeliveryTask", count=1)
+        was_there = tasks.delete(client, "t", "my-task", lambda seconds: None)
+
+        assert (made.action, was_there) == ("created", True)
+        assert client.send(wire.list_delivery_tasks("t")) == ()
