@@ -54,14 +54,14 @@ class Changes:
         self._at(self.start)
         sample.load(self._sdk, count, table=self.table)
 
-    def write_backlog(self, hours: int) -> int:
+    def write_backlog(self, hours: int, batch: int) -> int:
         """A batch of changes every five minutes for so many hours, up to the end of the newest; how many in all."""
         begin, batches = self.start + HOUR - hours * HOUR, hours * HOUR // STEP
         self._enable(begin - STEP)
         for turn in range(batches):
             self._at(begin + turn * STEP + timedelta(seconds=30))
-            sample.load(self._sdk, sample.BATCH, table=self.table)
-        return batches * sample.BATCH
+            sample.load(self._sdk, batch, table=self.table)
+        return batches * batch
 
     def spec(self, every: str = "1h", start: datetime | None = None) -> Path:
         """An incremental export of the table."""
@@ -123,11 +123,19 @@ class Changes:
 
 
 def measured(
-    folder: Path, say: Say, *, few: int = 50_000, many: int = 1_000_000, rounds: int = 5, airflow_runs: int = 20
+    folder: Path,
+    say: Say,
+    *,
+    few: int = 50_000,
+    many: int = 1_000_000,
+    batch: int = sample.BATCH,
+    rounds: int = 5,
+    airflow_runs: int = 20,
 ) -> Iterator[Measured]:
     """All figures of windows.
 
-    :param few: changes of the window whose time is taken. `many`: of the one whose memory is.
+    :param few: changes of the window whose time is taken. `many`: of the one whose memory is. `batch`: of every five
+        minutes of a backlog.
     :param airflow_runs: runs in Airflow, one after the other; with none that part is left out.
     """
     (folder / "specs").mkdir(parents=True, exist_ok=True)
@@ -136,7 +144,7 @@ def measured(
         say(f"Writing {few:,} changes ...")
         changes.write(few)
         yield _time(changes, few, rounds)
-        yield from _requests_by_backlog(services, folder)
+        yield from _requests_by_backlog(services, folder, batch)
         if airflow_runs:
             say(f"{airflow_runs} runs in Airflow ...")
             yield from _in_airflow(changes, few, airflow_runs)
@@ -168,18 +176,18 @@ def _memory(changes: Changes, rows: int) -> Measured:
     )
 
 
-def _requests_by_backlog(services: dict[str, Any], folder: Path) -> Iterator[Measured]:
+def _requests_by_backlog(services: dict[str, Any], folder: Path, batch: int) -> Iterator[Measured]:
     """A first window, five minutes long, at the end of each backlog: no boundary is known before."""
     for hours in BACKLOGS:
         changes = Changes(services, folder, f"bench_backlog_{hours}")
-        count = changes.write_backlog(hours)
+        count = changes.write_backlog(hours, batch)
         start = changes.start + HOUR - STEP
-        asked = changes.requests(changes.spec("5m"), start, sample.BATCH)
+        asked = changes.requests(changes.spec("5m"), start, batch)
         told = ", ".join(f"{asked[name]} {name}" for name in SEEKING)
         yield (
             f"requests for a window behind {hours} h of changes",
             told,
-            f"the first window ever, of {sample.BATCH} changes; {count:,} changes in the stream",
+            f"the first window ever, of {batch} changes; {count:,} changes in the stream",
         )
 
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_windows_are_measured_and_their_requests_do_not_grow(tmp_path):
-    told = list(windows.measured(tmp_path, lambda text: None, few=2000, many=4000, rounds=1, airflow_runs=0))
+    told = list(windows.measured(tmp_path, lambda text: None, few=2000, many=4000, batch=2, rounds=1, airflow_runs=0))
 
     figures = {name: figure for name, figure, _ in told}
     assert list(figures) == [
