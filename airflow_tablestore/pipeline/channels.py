@@ -12,7 +12,7 @@ Nothing here is written twice with other content, so a worker that was frozen an
     _channels/pending/<channel>/<number>-<epoch>.json   an object that waits for its checkpoint
     _channels/done/<channel>/<number>.json              an object that counts: with the others, the channel's manifest
 
-Why an opening without rivals is enough: docs/decisions/0008-tunnel-to-objects.md.
+Why an opening without rivals is enough: docs/decisions/0009-tunnel-to-objects.md.
 """
 
 from __future__ import annotations

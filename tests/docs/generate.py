@@ -38,6 +38,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "operators.md", operators_page()
     yield "commands.md", commands.page()
     yield "errors.md", errors_page()
+    yield "tunnel-channel.md", channel_page()
 
 
 def operators_page() -> str:
@@ -45,10 +46,11 @@ def operators_page() -> str:
     from airflow_tablestore.factory import dag_from_spec, load_specs
     from airflow_tablestore.hooks.oss import ObjectStoreHook
     from airflow_tablestore.hooks.tablestore import TablestoreHook
-    from airflow_tablestore.operators import delivery, full_export, incremental, windows
+    from airflow_tablestore.operators import delivery, full_export, incremental, tunnel, windows
     from airflow_tablestore.operators.links import PublishedObjectsLink
     from airflow_tablestore.sensors import windows as sensors
     from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
+    from airflow_tablestore.sensors.tunnel import TunnelCaughtUpSensor
 
     parts = [
         "# Operators, hooks and the factory\n",
@@ -95,6 +97,20 @@ def operators_page() -> str:
                 delivery.DeleteDeliveryTaskOperator,
                 delivery.AuditDeliveryOperator,
                 DeliveryTaskSensor,
+            )
+        ),
+        "## The operators of tunnels\n",
+        "How to use them: [drain a tunnel](../howto/drain-a-tunnel.md).\n",
+        *(
+            _operator(one, tunnel.BaseOperator)
+            for one in (
+                tunnel.CreateTunnelOperator,
+                tunnel.DeleteTunnelOperator,
+                tunnel.ListTunnelsOperator,
+                tunnel.DescribeTunnelOperator,
+                tunnel.ConsumeTunnelOperator,
+                tunnel.TellStreamOperator,
+                TunnelCaughtUpSensor,
             )
         ),
         "## Sensors of windows\n",
@@ -197,6 +213,27 @@ def _names(names: Any) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def channel_page() -> str:
+    """The life of a channel, as a diagram of the state table by which the worker goes."""
+    from airflow_tablestore.consumer.tunnel.channel import NEXT, Event, State
+
+    first, last = State.WAITING, State.GONE
+    arrows = [f"    {one.name} --> {then.name}: {event.name}" for (one, event), then in NEXT.items()]
+    drawn = ["stateDiagram-v2", f"    [*] --> {first.name}", *arrows, f"    {last.name} --> [*]"]
+    states = [f"| {state.name} | {_cell(state.value)} |" for state in State]
+    events = [f"| {event.name} | {_cell(event.value)} |" for event in Event]
+    parts = [
+        "# The life of a tunnel's channel\n",
+        NOTE.format(source="the state table in airflow_tablestore/consumer/tunnel/channel.py"),
+        "As one worker sees it. The service decides who reads which channel, and tells it in answers to heartbeats; "
+        "the worker tells in its heartbeats what it has given back and what it has finished.\n",
+        "```mermaid\n" + "\n".join(drawn) + "\n```\n",
+        "\n".join(["| state | the channel is |", "| --- | --- |", *states]) + "\n",
+        "\n".join(["| event | what happens |", "| --- | --- |", *events]) + "\n",
+    ]
+    return _joined(parts)
 
 
 def errors_page() -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.docs.pages import ROOT
 
-GENERATED = ("spec.md", "operators.md", "commands.md", "errors.md")
+GENERATED = ("spec.md", "operators.md", "commands.md", "errors.md", "tunnel-channel.md")
 
 
 @pytest.fixture(scope="module")
