@@ -60,6 +60,7 @@ def examination(
         table_name=spec.source.table,
         pipeline=spec.pipeline,
         target=incremental(spec, instance="").target(newest),
+        project=getattr(spec.sink, "project", None) or "",
         spec=spec,
         path=path,
     )

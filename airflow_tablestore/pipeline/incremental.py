@@ -167,7 +167,7 @@ def plan_window(
         plan = WindowPlan(replace(head, loss=entry.reason, stream_id=entry.stream_id), ())
     else:
         plan = divided_window(export, services, window, description, standing, head, before, most_parts)
-    return WindowPlan(sink.claimed(standing, plan.head), plan.parts)
+    return WindowPlan(sink.claimed(standing, plan.head, plan.parts), plan.parts)
 
 
 def export_part(
@@ -211,8 +211,8 @@ def publish_window(
     began = time.monotonic()
     reports = _of_plan(head, reports)
     bounds = _fixed_bounds(export, services, head, reports)
-    made = manifest_of(export, sink.format, head, reports, bounds)
-    manifest = sink.publish(made, reports, attempt, export.limits.errors)
+    made = manifest_of(export, sink.describe(), head, reports, bounds)
+    manifest = sink.publish(head, made, reports, attempt, export.limits.errors)
     window = manifest.window_of(head.run) or made.windows[0]
     record(export, services, manifest, window)
     seconds = max((report.seconds for report in reports), default=0.0) + time.monotonic() - began

@@ -19,12 +19,14 @@ from airflow_tablestore.consumer.table import Sender
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.pipeline.boundaries import Boundary, micros_of, moment_of
 from airflow_tablestore.pipeline.contract import Schema
+from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.status_table import StatusRow, StatusTable, packed, unpacked
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.wire.row import Value
 from airflow_tablestore.wire.single_row import Absent, Holds
 
 BOUNDARY, NEWEST, WINDOW, SCHEMA = "AirflowBoundary", "AirflowNewestBoundary", "AirflowWindow", "AirflowSchema"
+LOAD = "AirflowLoad"
 """The types of our rows. Source: OTSStreamReader's own are CheckpointForDataxReader, DataxJobDesc and others."""
 
 LOWEST, HIGHEST = "0" * 16, "9" * 16
@@ -67,6 +69,18 @@ class WindowEntry:
             "reason": self.reason,
             "recorded_at": self.recorded_at.isoformat() if self.recorded_at else None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLoad:
+    """A window's way into a table that keeps no manifest: the upload session, and what it holds.
+
+    `is_done`: its commit has been answered. Else it was about to be made.
+    """
+
+    upload_id: str
+    manifest: Manifest
+    is_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +231,22 @@ class Ledger:
         if entry.recorded_at is not None:
             cells["recorded_at"] = micros_of(entry.recorded_at)
         self._table.put(self._owner, WINDOW, _micros(micros_of(entry.window.start)), cells)
+
+    def load(self, start: datetime) -> WindowLoad | None:
+        """The load of the window that starts then."""
+        row = self._table.get(self._owner, LOAD, _micros(micros_of(start)))
+        if row is None:
+            return None
+        place = f"{LOAD} {row.value} of {self._owner}"
+        document = unpacked(row.cells, place)
+        return WindowLoad(
+            document["upload"], Manifest.from_bytes(document["manifest"].encode(), place), document["done"]
+        )
+
+    def put_load(self, start: datetime, load: WindowLoad) -> None:
+        """Write down how far a window's load has come."""
+        document = {"upload": load.upload_id, "manifest": load.manifest.to_bytes().decode(), "done": load.is_done}
+        self._table.put(self._owner, LOAD, _micros(micros_of(start)), packed(document))
 
     # ---- columns
 

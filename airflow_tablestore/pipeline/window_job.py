@@ -12,7 +12,7 @@ from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.ledger import Ledger, WindowEntry, WindowState
 from airflow_tablestore.pipeline.selection import ChangeSelection
 from airflow_tablestore.pipeline.store import Store
-from airflow_tablestore.pipeline.target import ObjectTarget
+from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
 from airflow_tablestore.pipeline.window import Grid, Window
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Incremental:
     source: ChangeSelection
     grid: Grid
     lag: timedelta
-    target: Callable[[Window], ObjectTarget]
+    target: Callable[[Window], ObjectTarget | TableTarget]
     limits: Limits = field(default_factory=Limits)
     status_table: str = STATUS_TABLE
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from airflow_tablestore.pipeline.boundaries import Boundary
-from airflow_tablestore.pipeline.contract import Constant, Format, Schema
+from airflow_tablestore.pipeline.contract import Constant, Schema
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, PublishedWindow
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
 from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_COLUMN
@@ -16,7 +17,7 @@ from airflow_tablestore.wire.row import ColumnType
 
 def manifest_of(
     export: Incremental,
-    format: Format,
+    format: dict[str, Any],
     head: WindowHead,
     reports: Sequence[PartReport],
     bounds: tuple[Boundary, Boundary] | None,
@@ -44,7 +45,7 @@ def manifest_of(
         end=(),
         schema=head.schema,
         columns=tuple(output_columns_of(export.source, head.schema)),
-        format=format.describe(),
+        format=format,
         objects=tuple(
             PublishedObject(o.key, o.rows, o.bytes, o.crc64, head.run) for report in reports for o in report.objects
         ),

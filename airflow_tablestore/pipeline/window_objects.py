@@ -5,10 +5,11 @@ The engine asks a window's target for this and for nothing else; whatever can an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.claim import UploadLog, take_claim
@@ -20,7 +21,7 @@ from airflow_tablestore.pipeline.publish import Publication, publish_objects, re
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
 from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_plan import PartReport, ShardTask, WindowHead, window_key
+from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,9 +56,15 @@ class WindowObjects:
         """How people write where the manifest is."""
         return self.store.uri(self.target.prefix + MANIFEST)
 
-    @property
-    def format(self) -> Format:
-        return self.target.format
+    def describe(self) -> dict[str, Any]:
+        """What a reader of the objects must know of their format."""
+        return self.target.format.describe()
+
+    def stopped_by(self, stop: Event) -> WindowObjects:
+        """The same, giving up at its next pause once `stop` is set."""
+        from airflow_tablestore.pipeline.run import stopped_by
+
+        return replace(self, store=stopped_by(stop, self.store))
 
     # ---- what stands
 
@@ -93,7 +100,7 @@ class WindowObjects:
 
     # ---- a new export
 
-    def claimed(self, standing: Manifest | None, head: WindowHead) -> WindowHead:
+    def claimed(self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart]) -> WindowHead:
         """The head with a claim on the prefix, and the name of the window's objects.
 
         :raises SpecError: something stands there that this write_mode leaves alone, or objects with other columns.
@@ -114,7 +121,9 @@ class WindowObjects:
         log.take_over()
         return PartObjects(self, head.name, log)
 
-    def publish(self, manifest: Manifest, reports: Iterable[PartReport], attempt: int, errors: int) -> Manifest:
+    def publish(
+        self, head: WindowHead, manifest: Manifest, reports: Iterable[PartReport], attempt: int, errors: int
+    ) -> Manifest:
         """Make the objects visible. See `publish.publish_objects` for what it raises.
 
         :param errors: how many dirty records the window may have.
@@ -145,13 +154,16 @@ class PartObjects:
     name: str
     log: UploadLog
 
-    def writer(self, task: ShardTask, schema: pa.Schema) -> Writer:
+    def format(self, output: pa.Schema) -> Format:
+        return self.sink.target.format
+
+    def writer(self, task: ShardTask, output: pa.Schema, format: Format) -> Writer:
         """What takes the rows of one shard."""
         from airflow_tablestore.pipeline.sinks.objects import ObjectWriter
 
         target = self.sink.target
         key = partial(self._key, task)
-        return ObjectWriter(self.sink.store, self.log, target.format, schema, key, target.max_object_bytes)
+        return ObjectWriter(self.sink.store, self.log, format, output, key, target.max_object_bytes)
 
     def _key(self, task: ShardTask, number: int) -> str:
         target = self.sink.target

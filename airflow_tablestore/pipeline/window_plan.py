@@ -80,7 +80,7 @@ class WindowHead:
     `is_fixed`: it is known where the window ends. Else `beside` says between which boundaries the end is looked for.
     `ended` are the shards that were read to their end before this window. `is_published`: the window stands already,
     there are no parts, and publishing reports it. `loss`: it was accepted as lost; again there are no parts, and
-    publishing says so in the manifest.
+    publishing says so in the manifest. `width`: how many blocks an attempt may make, for a table.
     """
 
     window: Window
@@ -96,6 +96,7 @@ class WindowHead:
     predecessor: str | None = None
     is_published: bool = False
     loss: str | None = None
+    width: int = 0
 
     def to_json(self) -> dict[str, Any]:
         beside = self.beside
@@ -114,6 +115,7 @@ class WindowHead:
             "predecessor": self.predecessor,
             "published": self.is_published,
             "loss": self.loss,
+            "width": self.width,
         }
 
     @classmethod
@@ -132,6 +134,7 @@ class WindowHead:
             data["predecessor"],
             data["published"],
             data["loss"],
+            data.get("width", 0),
         )
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_tablestore.consumer.shards import describe
 from airflow_tablestore.consumer.stream import Ahead, Position, Reach, SpanReader, begin_of
 from airflow_tablestore.pipeline.boundaries import micros_of
-from airflow_tablestore.pipeline.contract import Limits, Progress, Writer
+from airflow_tablestore.pipeline.contract import Format, Limits, Progress, Writer
 from airflow_tablestore.pipeline.dirty import DirtyRecords
 from airflow_tablestore.pipeline.run import (
     Receipt,
@@ -31,8 +31,8 @@ from airflow_tablestore.pipeline.selection import ChangeSelection
 from airflow_tablestore.pipeline.sources.stream import Decoding, StreamSource, output_columns
 from airflow_tablestore.pipeline.throttle import Throttle
 from airflow_tablestore.pipeline.transforms.columns import Columns
-from airflow_tablestore.pipeline.window_objects import PartObjects, WindowObjects
 from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead
+from airflow_tablestore.pipeline.window_sink import PartSink, WindowSink
 
 if TYPE_CHECKING:
     from airflow_tablestore.consumer.stream import StreamSender
@@ -43,7 +43,7 @@ class Reading:
     """What reading a window needs. `ahead` keeps what was fetched from beyond it, for the next one."""
 
     selection: ChangeSelection
-    sink: WindowObjects
+    sink: WindowSink
     limits: Limits
     client: StreamSender
     head: WindowHead
@@ -59,7 +59,7 @@ class Reading:
         keep_memory_flat()
         self.progress.expect(0)
         began, stop = time.monotonic(), threading.Event()
-        sink = replace(self.sink, store=stopped_by(stop, self.sink.store))
+        sink = self.sink.stopped_by(stop)
         work = _PartWork(self, sink.part(self.head, part.number, self.attempt), stop)
         try:
             ends = work.read(part)
@@ -88,6 +88,7 @@ class _ShardWork:
     task: ShardTask
     span: SpanReader
     source: StreamSource
+    format: Format
     writer: Writer
     receipt: Receipt = field(default_factory=lambda: Receipt((), 0, 0, 0))
 
@@ -95,9 +96,9 @@ class _ShardWork:
 class _PartWork:
     """The shards of a part, as they are read."""
 
-    def __init__(self, reading: Reading, objects: PartObjects, stop: threading.Event):
+    def __init__(self, reading: Reading, place: PartSink, stop: threading.Event):
         self.shards: list[_ShardWork] = []
-        self._reading, self._objects, self._stop = reading, objects, stop
+        self._reading, self._place, self._stop = reading, place, stop
         self._client = stopped_by(stop, reading.client)
         self._dirty = DirtyRecords(reading.limits.errors)
         self._throttle = Throttle(reading.limits, max(reading.head.parts, 1), sleep=stop.wait)
@@ -156,7 +157,8 @@ class _PartWork:
         )
         source = StreamSource(span, Decoding(reading.selection, reading.head.schema, self._dirty.add))
         schema = output_schema(source.schema(), self._transforms)
-        return _ShardWork(task, span, source, self._objects.writer(task, schema))
+        format = self._place.format(schema)
+        return _ShardWork(task, span, source, format, self._place.writer(task, schema, format))
 
     def _carry(self, shard: _ShardWork) -> None:
         keys = tuple(column.name for column in self._reading.head.schema.columns if column.is_key)
@@ -164,7 +166,7 @@ class _PartWork:
             Work(
                 shard.source,
                 self._transforms,
-                self._reading.sink.format,
+                shard.format,
                 shard.writer,
                 self._dirty,
                 self._throttle,

@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, cast
 from airflow_tablestore.pipeline.boundaries import Boundary
 from airflow_tablestore.pipeline.ledger import WindowEntry, WindowState
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
+from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.pipeline.window_job import Incremental, WindowReport, WindowServices, ledger_of, service_time
 from airflow_tablestore.pipeline.window_objects import WindowObjects
+from airflow_tablestore.pipeline.window_sink import WindowSink
 
 if TYPE_CHECKING:
     from airflow_tablestore.pipeline.store import Store
+    from airflow_tablestore.pipeline.warehouse import Warehouse
 
 
-def sink_of(export: Incremental, services: WindowServices, window: Window) -> WindowObjects:
+def sink_of(export: Incremental, services: WindowServices, window: Window) -> WindowSink:
     """Where a window goes."""
-    return WindowObjects(cast("Store", services.store), export.target(window), export.pipeline, window)
+    target = export.target(window)
+    if isinstance(target, ObjectTarget):
+        return WindowObjects(cast("Store", services.store), target, export.pipeline, window)
+    from airflow_tablestore.pipeline.window_table import WindowTable
+
+    warehouse, ledger = cast("Warehouse", services.store), ledger_of(export, services)
+    return WindowTable(warehouse, target, export.pipeline, window, ledger, export.source)
 
 
 def record(export: Incremental, services: WindowServices, manifest: Manifest, window: PublishedWindow) -> None:

@@ -105,8 +105,9 @@ def _full_target(spec: FullExportSpec, run_date: datetime) -> ObjectTarget | Tab
     return _objects(spec, spec.sink, times) if isinstance(spec.sink, OssSink) else _table(spec, spec.sink, times)
 
 
-def _window_target(spec: IncrementalSpec, window: Window) -> ObjectTarget:
-    return _objects(spec, spec.sink, {"window_start": window.start, "window_end": window.end})
+def _window_target(spec: IncrementalSpec, window: Window) -> ObjectTarget | TableTarget:
+    times = {"window_start": window.start, "window_end": window.end}
+    return _objects(spec, spec.sink, times) if isinstance(spec.sink, OssSink) else _table(spec, spec.sink, times)
 
 
 Spec = FullExportSpec | IncrementalSpec

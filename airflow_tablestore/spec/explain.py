@@ -125,6 +125,13 @@ def _objects(sink: OssSink) -> list[str]:
     ]
 
 
+def _window_objects(sink: OssSink) -> list[str]:
+    return [
+        f"It writes {sink.format} objects{_packing(sink)} to oss://{sink.bucket}/{sink.prefix} over connection "
+        f"'{sink.connection}'. Nobody sees them before all of the window's are complete.",
+    ]
+
+
 def _table(sink: MaxComputeSink) -> list[str]:
     project = f"project '{sink.project}'" if sink.project else "the connection's project"
     partition = f", partition {sink.partition}," if sink.partition else ""
@@ -156,8 +163,7 @@ def _incremental(spec: IncrementalSpec) -> list[str]:
         f"stream over connection '{source.connection}', "
         + (f"in up to {spec.limits.workers} tasks." if spec.limits.workers else "in one task."),
         _changes(spec),
-        f"It writes {sink.format} objects{_packing(sink)} to oss://{sink.bucket}/{sink.prefix} over connection "
-        f"'{sink.connection}'. Nobody sees them before all of the window's are complete.",
+        *(_window_objects(sink) if isinstance(sink, OssSink) else _table(sink)),
         "A window that was published is not read again; where each begins is kept in the table "
         f"'{status.table}' over connection '{status.connection or source.connection}'.",
         _limits(spec),

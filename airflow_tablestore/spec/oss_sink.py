@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.formats.dates import strftime_of
 from airflow_tablestore.spec.common import Part
-from airflow_tablestore.spec.problems import Finding, fault, faults, finding, shown
+from airflow_tablestore.spec.placeholders import problems
+from airflow_tablestore.spec.problems import Finding, fault, faults, finding, path_of, shown
 from airflow_tablestore.spec.values import BucketName, ConnectionName, Count, Encoding, folded
 
 MAX_PREFIX_BYTES = 700
@@ -241,3 +243,21 @@ class OssSink(Part):
                 yield finding((name,), f"has no effect with format {self.format}", is_warning=True)
         if self.truncate_foreign and self.write_mode != "truncate":
             yield finding(("truncate_foreign",), f"has no effect with write_mode {self.write_mode}", is_warning=True)
+
+
+class Warner(Protocol):
+    """A part of a spec that may be right and yet probably not meant."""
+
+    def warnings(self) -> Iterator[Finding]: ...
+
+
+def prefix_problems(text: object, allowed: Sequence[str], key: str = "prefix") -> Iterator[Finding]:
+    """What is wrong with the placeholders of a sink's prefix, or of another of its keys, as it was written."""
+    for one in problems(text, allowed) if isinstance(text, str) else ():
+        yield replace(one, loc=("sink", key), path=f"sink.{key}")
+
+
+def sink_warnings(sink: Warner) -> Iterator[Finding]:
+    """The sink's warnings, with their places in the spec."""
+    for one in sink.warnings():
+        yield replace(one, loc=("sink", *one.loc), path=path_of(("sink", *one.loc)))

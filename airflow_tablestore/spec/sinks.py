@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
 from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
-from airflow_tablestore.spec.oss_sink import OssSink
-from airflow_tablestore.spec.placeholders import problems
-from airflow_tablestore.spec.problems import Finding, did_you_mean, faults, finding, path_of, shown
+from airflow_tablestore.spec.oss_sink import OssSink, prefix_problems, sink_warnings
+from airflow_tablestore.spec.problems import Finding, did_you_mean, faults, finding, shown
+
+__all__ = ["MAXCOMPUTE", "OSS", "Sink", "known_sink", "place_problems", "sink_warnings"]
 
 OSS, MAXCOMPUTE = "oss", "maxcompute"
 
@@ -41,11 +41,4 @@ def place_problems(sink: object, allowed: Sequence[str]) -> Iterator[Finding]:
     """What is wrong with the placeholders of a sink, as it was written."""
     for key in ("prefix", "partition"):
         value = sink.get(key) if isinstance(sink, dict) else getattr(sink, key, None)
-        for one in problems(value, allowed) if isinstance(value, str) else ():
-            yield replace(one, loc=("sink", key), path=f"sink.{key}")
-
-
-def sink_warnings(sink: OssSink | MaxComputeSink) -> Iterator[Finding]:
-    """The sink's warnings, with their places in the spec."""
-    for one in sink.warnings():
-        yield replace(one, loc=("sink", *one.loc), path=path_of(("sink", *one.loc)))
+        yield from prefix_problems(value, allowed, key)

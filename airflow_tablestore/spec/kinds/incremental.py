@@ -14,7 +14,7 @@ from airflow_tablestore.spec.columns import doubled_outputs
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.problems import Finding, fault, finding, shown
-from airflow_tablestore.spec.sinks import OSS, known_sink, place_problems, sink_warnings
+from airflow_tablestore.spec.sinks import MAXCOMPUTE, OSS, Sink, known_sink, place_problems, sink_warnings
 from airflow_tablestore.spec.stream_source import StatusTable, StatusTableOrName, StreamSource
 from airflow_tablestore.spec.values import DURATION, Duration, Moment, duration, duration_text
 from airflow_tablestore.spec.window_prefixes import Shared, shared_prefix
@@ -124,12 +124,14 @@ class IncrementalSpec(PipelineSpec):
         description="Where it is kept which windows are done, and where each begins. A table's name alone is enough.",
         examples=["TableStoreStreamReaderStatusTable"],
     )
-    sink: OssSink = Field(description="Where the rows go.")
+    sink: Sink = Field(
+        description="Where the rows go.", examples=[{"type": "maxcompute", "table": "person", "truncate": True}]
+    )
 
     @field_validator("sink", mode="before")
     @classmethod
     def _known_sink(cls, value: object) -> object:
-        return known_sink(value, "an incremental export", (OSS,))
+        return known_sink(value, "an incremental export", (OSS, MAXCOMPUTE))
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
@@ -148,7 +150,9 @@ class IncrementalSpec(PipelineSpec):
         return self.start if self.start.tzinfo else self.start.replace(tzinfo=ZoneInfo(self.timezone))
 
     def conflicts(self) -> Iterator[Finding]:
-        if self.sink.write_mode != "append" and (shared := self._shared()):
+        sink = self.sink
+        replaces = sink.write_mode != "append" if isinstance(sink, OssSink) else sink.truncate
+        if replaces and (shared := self._shared()):
             yield self._told(shared)
 
     def warnings(self) -> Iterator[Finding]:
@@ -181,19 +185,22 @@ class IncrementalSpec(PipelineSpec):
 
     def _shared(self) -> Shared | None:
         words = {"table": self.source.table, "pipeline": self.pipeline}
-        return shared_prefix(self.sink.prefix, words, self.grid, self.starts, self.timezone)
+        sink = self.sink
+        template = sink.prefix if isinstance(sink, OssSink) else sink.partition or ""
+        return shared_prefix(template, words, self.grid, self.starts, self.timezone)
 
     def _told(self, shared: Shared) -> Finding:
-        replaced = {
-            "truncate": "so the second would replace the first",
-            "non_conflict": "so the second would be refused",
-        }[self.sink.write_mode]
+        sink = self.sink
+        is_objects = isinstance(sink, OssSink)
+        is_refused = isinstance(sink, OssSink) and sink.write_mode == "non_conflict"
+        replaced = f"so the second would {'be refused' if is_refused else 'replace the first'}"
         hint = "put {window_start:%Y%m%d%H%M} into it"
         if shared.is_fold:
             hint = "the clock is moved back between them: put {window_start:%z} into it, or set timezone: UTC"
+        what = f"the {'prefix' if is_objects else 'partition'} '{shared.prefix}'" if shared.prefix else "the table"
         return finding(
-            ("sink", "prefix"),
-            f"windows such as {shared.first} and {shared.second} share the prefix '{shared.prefix}', {replaced}",
+            ("sink", "prefix" if is_objects else "partition"),
+            f"windows such as {shared.first} and {shared.second} share {what}, {replaced}",
             hint,
         )
 

@@ -130,7 +130,7 @@ def test_what_is_allowed_has_no_problem(written):
         (text(prefix="gps/${date}/"), "write {window_start:%Y%m%d}"),
         (text(prefix="gps/{{ ds_nodash }}/"), "write {window_start:%Y%m%d}"),
         (text(prefix="gps/{{ data_interval_end }}/"), "write {window_end:%Y%m%d}"),
-        (text(sink="").replace("type: oss", "type: maxcompute"), "'maxcompute' is no sink of an incremental export"),
+        (text(sink="").replace("type: oss", "type: kafka"), "'kafka' is no sink of an incremental export"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(written, said):

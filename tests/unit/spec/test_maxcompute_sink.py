@@ -9,9 +9,11 @@ import pytest
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.contract import OverLength
 from airflow_tablestore.pipeline.target import TableTarget
-from airflow_tablestore.spec.build import full_export
+from airflow_tablestore.pipeline.window import Window
+from airflow_tablestore.spec.build import full_export, incremental
 from airflow_tablestore.spec.explain import story
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.load import parse
 from airflow_tablestore.spec.maxcompute_sink import split_partition
 
 MOMENT = datetime(2026, 11, 21, 4, 22, tzinfo=UTC)
@@ -90,3 +92,52 @@ def test_the_story_says_where_rows_go_and_how():
     assert "'gps', partition pt={run_date:%Y%m%d}, of the connection's project" in told
     assert "in the place of what is there" in told
     assert "made when it is missing" in told
+
+
+PERSON = """
+pipeline: person_changes
+kind: incremental
+source:
+  table: person
+  mode: multi_version
+  export_sequence_info: true
+  max_retries: 30
+status_table: {table: TableStoreStreamReaderStatusTable}
+start: 2026-11-20T00:00:00+08:00
+sink:
+  type: maxcompute
+  table: person
+  partition: "pt={window_start:%Y%m%d},hm={window_start:%H%M}"
+  columns: [id, colname, version, colvalue, optype, sequenceinfo]
+  truncate: true
+"""
+
+
+def test_every_change_of_every_cell_goes_into_six_columns():
+    person = parse(PERSON).spec
+    first = Window(datetime(2026, 11, 21, 4, tzinfo=UTC), datetime(2026, 11, 21, 4, 5, tzinfo=UTC))
+
+    target = incremental(person, instance="demo").target(first)
+
+    assert isinstance(target, TableTarget)
+    assert target.partition == (("pt", "20261121"), ("hm", "0400"))
+    assert target.columns == ("id", "colname", "version", "colvalue", "optype", "sequenceinfo")
+    assert person.connections()["sink"] == "maxcompute_default"
+
+
+@pytest.mark.parametrize(
+    ("partition", "told"),
+    [
+        ('partition: "pt={window_start:%Y%m%d}"', "share the partition 'pt=20261119', so the second would replace"),
+        ("partition: pt=all", "share the partition 'pt=all'"),
+        ("", "share the table, so the second would replace the first"),
+    ],
+)
+def test_windows_that_would_replace_each_other_are_refused(partition, told):
+    text = PERSON.replace('partition: "pt={window_start:%Y%m%d},hm={window_start:%H%M}"', partition)
+
+    problems = parse(text).problems
+
+    assert told in str(problems[0])
+    assert "put {window_start:%Y%m%d%H%M} into it" in problems[0].hint
+    assert not [one for one in parse(text.replace("truncate: true", "")).problems if not one.is_warning]

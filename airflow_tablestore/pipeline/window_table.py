@@ -1,0 +1,186 @@
+"""Where a window goes, when it goes into a warehouse's table: one upload session, one commit, and a row in the ledger.
+
+A table has no manifest beside it, so the ledger keeps one for each window: written down as intended, with the session's
+name, before the commit, and as done after it. Whoever finds it intended asks the session what has become of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from airflow_tablestore.errors import DirtyLimitExceeded, SpecError, StartOver, Superseded
+from airflow_tablestore.pipeline.ledger import Ledger, WindowLoad
+from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
+from airflow_tablestore.pipeline.selection import ChangeSelection
+from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
+from airflow_tablestore.pipeline.target import TableTarget
+from airflow_tablestore.pipeline.warehouse import Upload, UploadStatus, Warehouse
+from airflow_tablestore.pipeline.window import Window
+from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_tablestore.pipeline.contract import Format, Schema, Writer
+
+BRANCHES = 8
+"""Blocks that a shard may need: its own, and those of the shards that are born from it while it is read."""
+
+CLAIM_BITS = 48
+"""The lower bits of a claim tell sessions apart, the upper ones order them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTable:
+    """The table, or the partition, of one window of a pipeline. `selection` says which columns come."""
+
+    warehouse: Warehouse
+    target: TableTarget
+    pipeline: str
+    window: Window
+    ledger: Ledger
+    selection: ChangeSelection
+
+    @property
+    def load(self) -> TableLoad:
+        return TableLoad(self.warehouse, self.target)
+
+    @property
+    def place(self) -> str:
+        return self.load.uri
+
+    @property
+    def mode(self) -> str:
+        return "truncate" if self.target.truncates else "append"
+
+    @property
+    def manifest(self) -> str:
+        """How people write the table's place."""
+        return self.load.uri
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "table"}
+
+    def stopped_by(self, stop: Event) -> WindowTable:
+        """The same, giving up at its next pause once `stop` is set."""
+        from airflow_tablestore.pipeline.run import stopped_by
+
+        return replace(self, warehouse=stopped_by(stop, self.warehouse))
+
+    # ---- what stands
+
+    def standing(self) -> Manifest | None:
+        """What the ledger keeps of this window, be it done or only intended."""
+        known = self.ledger.load(self.window.start)
+        return known.manifest if known else None
+
+    def told(self) -> tuple[PublishedWindow, ...]:
+        """The window that the ledger tells of."""
+        known = self.ledger.load(self.window.start)
+        return known.manifest.windows if known and known.is_done else ()
+
+    def published(self, standing: Manifest | None) -> tuple[Manifest, PublishedWindow] | None:
+        """This window, when its rows are in the table.
+
+        :raises SpecError: nobody can tell any more.
+        """
+        known = self.ledger.load(self.window.start)
+        window = known.manifest.window_of(window_key(self.window)) if known else None
+        if known is None or window is None:
+            return None
+        return (known.manifest, window) if known.is_done or self._is_committed(known) else None
+
+    def _is_committed(self, known: WindowLoad) -> bool:
+        status = self.warehouse.find(self.load.place, known.upload_id).status
+        if status is UploadStatus.GONE and not self.target.truncates:
+            raise SpecError(
+                f"Window {self.window} of '{self.pipeline}' was about to be committed into {self.place}, and its "
+                "upload session has expired, so nobody knows whether it was. Look whether its rows are there. To load "
+                "it anew, remove them and write truncate: true for that run"
+            )
+        return status is UploadStatus.COMMITTED
+
+    # ---- a new export
+
+    def claimed(self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart]) -> WindowHead:
+        """The head with an upload session.
+
+        :raises SpecError: the table is missing or does not fit; nothing has been read.
+        """
+        tasks = [task.number for part in parts for task in part.shards]
+        width = (max(tasks) + 1 if tasks else 1) * BRANCHES
+        check_blocks(width, 1)
+        upload = self.load.begin(self._output(head.schema))
+        order = (standing.claim >> CLAIM_BITS) + 1 if standing else 1
+        return replace(head, claim=(order << CLAIM_BITS) + claim_of(upload.id), name=upload.id, width=width)
+
+    def _output(self, schema: Schema) -> pa.Schema:
+        from airflow_tablestore.pipeline.run import output_schema
+        from airflow_tablestore.pipeline.sources.stream import Decoding, output_columns
+        from airflow_tablestore.pipeline.transforms.columns import Columns
+
+        columns = output_columns(self.selection)
+        given = Decoding(self.selection, schema, lambda key, reason: None).changes().schema()
+        return output_schema(given, () if columns is None else (Columns(columns),))
+
+    def part(self, head: WindowHead, number: int, attempt: int) -> PartBlocks:
+        """What one attempt at a part writes with.
+
+        :raises StartOver: the session takes no blocks any more.
+        """
+        return PartBlocks(self.load, self.load.open(head.name), head, attempt)
+
+    def publish(
+        self, head: WindowHead, manifest: Manifest, reports: Iterable[PartReport], attempt: int, errors: int
+    ) -> Manifest:
+        """Commit what was reported, and have the ledger say so.
+
+        :param errors: how many dirty records the window may have.
+        :raises Superseded: another run has loaded the window since this one was planned.
+        """
+        if manifest.dirty > errors:
+            raise DirtyLimitExceeded(
+                f"{manifest.dirty} dirty records, limits.errors allows {errors}; nothing is published. "
+                "The tasks' logs show samples with key and reason."
+            )
+        known = self.ledger.load(self.window.start)
+        is_later = known and known.manifest.claim >> CLAIM_BITS >= head.claim >> CLAIM_BITS
+        if known and known.upload_id != head.name and is_later and (known.is_done or self._is_committed(known)):
+            raise Superseded(f"another run has loaded window {self.window} into {self.place}; this one stops")
+        blocks = [int(block.key) for report in reports for block in report.objects]
+        self.ledger.put_load(self.window.start, WindowLoad(head.name, manifest))
+        self.load.commit(head.name, BlockNumbers(head.width), blocks)
+        self.ledger.put_load(self.window.start, WindowLoad(head.name, manifest, is_done=True))
+        return manifest
+
+    def drop(self, reports: Iterable[PartReport]) -> None:
+        """Nothing: what is in a session that is not committed is forgotten with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartBlocks:
+    """The blocks of one attempt at a part."""
+
+    load: TableLoad
+    upload: Upload
+    head: WindowHead
+    attempt: int
+
+    def format(self, output: pa.Schema) -> Format:
+        return self.load.format(output, self.upload.columns, self.upload.most_bytes)
+
+    def writer(self, task: ShardTask, output: pa.Schema, format: Format) -> Writer:
+        """What takes the rows of one shard.
+
+        :raises StartOver: more shards were born than there are blocks for.
+        """
+        from airflow_tablestore.pipeline.sinks.blocks import BlockWriter
+
+        if task.branch >= BRANCHES:
+            raise StartOver("More shards were born while the window was read than were planned for.", task="plan")
+        number = task.number * BRANCHES + task.branch
+        block = BlockNumbers(self.head.width).of(number, self.attempt)
+        return BlockWriter(self.load, self.upload.id, block, output, format)

@@ -1,0 +1,129 @@
+"""The command line with `sink: {type: maxcompute}`, against the emulator; the rows are read beside the network."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_tablestore.cli import main
+from airflow_tablestore.cli.session import OK, Session
+from airflow_tablestore.emulator import LocalCloud
+from airflow_tablestore.emulator.maxcompute.beside import rows_of
+from airflow_tablestore.pipeline.connections import from_environment
+from tests.conformance.windows import EVERY, GRID
+from tests.integration.streaming import StreamTable
+
+pytestmark = pytest.mark.slow
+
+FULL = """
+pipeline: orders_to_maxcompute
+kind: full_export
+source: {table: orders, columns: [id, {name: city, type: string}]}
+sink: {type: maxcompute, table: orders, partition: "pt={run_date:%Y%m%d}", truncate: true, create_table: true}
+"""
+
+CHANGES = """
+pipeline: changes_to_maxcompute
+kind: incremental
+source: {table: t, mode: multi_version, export_sequence_info: true}
+start: START
+sink:
+  type: maxcompute
+  table: changes
+  partition: "pt={window_start:%Y%m%d},hm={window_start:%H%M}"
+  columns: [id, colname, version, colvalue, optype, sequenceinfo]
+  truncate: true
+  create_table: true
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    with LocalCloud() as made:
+        made.emulator.reset()
+        made.make_table("orders", key={"id": int}, rows=[{"id": n, "city": f"c{n}"} for n in range(25)])
+        yield made
+
+
+def call(cloud, *words):
+    """:param cloud: a cloud, or an emulator with its demo instance and project."""
+    session = Session(io.StringIO(), io.StringIO(), lambda name: from_environment(name, cloud.environment()))
+    code = main([*words], session)
+    return code, session.out.getvalue(), session.err.getvalue()
+
+
+@pytest.fixture
+def full(tmp_path):
+    file = tmp_path / "full.yaml"
+    file.write_text(FULL)
+    return str(file)
+
+
+def test_what_is_planned_is_run(cloud, full):
+    planned = call(cloud, "plan", full, "--run-date", "2026-11-21")
+    code, out, told = call(cloud, "run", full, "--run-date", "2026-11-21", "--json")
+
+    assert planned[0] == OK, planned[2]
+    assert f"maxcompute://{cloud.project}/orders/pt=20261121, truncate" in planned[1]
+    assert code == OK, told
+    assert json.loads(out)["rows"] == 25
+    rows = cloud.maxcompute_rows("orders", "pt=20261121")
+    assert sorted((row["id"], row["city"]) for row in rows) == [(n, f"c{n}") for n in range(25)]
+
+
+def test_doctor_finds_nothing_amiss(cloud, full):
+    code, out, _ = call(cloud, "doctor", full, "--write-probe")
+
+    assert code == OK, out
+    assert "target table" in out
+    assert "A run can begin." in out
+
+
+def test_doctor_names_a_partition_that_does_not_fit(cloud, tmp_path):
+    cloud.sql("create table if not exists by_day (id bigint, city string) partitioned by (day string)")
+    file = tmp_path / "spec.yaml"
+    file.write_text(FULL.replace("table: orders, part", "table: by_day, part"))
+
+    code, out, _ = call(cloud, "doctor", str(file))
+
+    assert code != OK
+    assert "day=…" in out
+
+
+def test_a_connection_without_project_is_told_before_anything_runs(cloud, full):
+    given = dict(cloud.environment())
+    connection = json.loads(given["AIRFLOW_CONN_MAXCOMPUTE_DEFAULT"])
+    del connection["extra"]["project"]
+    given["AIRFLOW_CONN_MAXCOMPUTE_DEFAULT"] = json.dumps(connection)
+    session = Session(io.StringIO(), io.StringIO(), lambda name: from_environment(name, given))
+
+    code = main(["run", full], session)
+
+    assert code != OK
+    assert "has no extra 'project'" in session.err.getvalue()
+    assert connection["extra"]["access_key_secret"] not in session.err.getvalue()
+
+
+def test_windows_are_run_and_told_of(cloud, tmp_path):
+    start = GRID.floor(datetime.now(UTC) - timedelta(minutes=40))
+    table = StreamTable(cloud.emulator, at=start - timedelta(seconds=30))
+    table.at(start + timedelta(seconds=10)).put(1, 7)
+    table.at(start + 3 * EVERY)
+    file = tmp_path / "changes.yaml"
+    file.write_text(CHANGES.replace("START", start.isoformat()))
+    span = ("--window-start", start.isoformat(), "--window-end", (start + 2 * EVERY).isoformat())
+
+    planned = call(cloud.emulator, "plan", str(file), *span)
+    code, out, told = call(cloud.emulator, "run", str(file), *span, "--json")
+    examined = call(cloud.emulator, "doctor", str(file))
+
+    assert planned[0] == OK, planned[2]
+    assert code == OK, told
+    assert [json.loads(line)["rows"] for line in out.splitlines()] == [2, 0]
+    loaded = rows_of(cloud.emulator.maxcompute_store(), cloud.emulator.maxcompute.project, "changes", None)
+    assert sorted(row["id"] for row in loaded) == [1, 7]
+    assert examined[0] == OK, examined[1]
+    table.client.close()
