@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
+import oss2
 import pytest
 import tablestore as sdk
 
@@ -18,6 +20,7 @@ from airflow_tablestore.cli import main
 from airflow_tablestore.cli.session import MUST_CHANGE, OK, Session
 from airflow_tablestore.emulator import Emulator
 from airflow_tablestore.pipeline.connections import from_environment
+from tests.integration.tunnel_writing import until
 
 pytestmark = pytest.mark.slow
 
@@ -170,3 +173,88 @@ def test_a_tunnel_that_is_not_there_is_named_with_those_that_are(rides, command)
     assert "has no tunnel copy" in told
     assert "other" in told
     assert "Traceback" not in told
+
+
+# ---- drain
+
+
+SPEC = """\
+pipeline: rides_stream
+kind: stream
+source: {{table: rides, tunnel: copy, tunnel_type: BaseAndStream, create_tunnel: true}}
+run: {{flush: 1s{run}}}
+sink: {{type: oss, bucket: {bucket}, prefix: rides/stream/, format: jsonl}}
+"""
+
+
+class Drained:
+    """A spec of kind stream, run by hand into the emulator's OSS."""
+
+    def __init__(self, rides: Rides, folder, run: str = ""):
+        self.rides, self.path = rides, folder / "rides.yaml"
+        oss = rides.emulator.oss
+        self.bucket = oss2.Bucket(oss2.Auth(oss.access_key_id, oss.access_key_secret), oss.endpoint, "backup")
+        with contextlib.suppress(oss2.exceptions.ServerError):
+            self.bucket.create_bucket()
+        self.path.write_text(SPEC.format(bucket="backup", run=run))
+
+    def __call__(self) -> dict:
+        code, out, told = self.rides.call("drain", str(self.path), "--json")
+        assert code == OK, told
+        return json.loads(out)
+
+    def ids(self) -> list[int]:
+        """What a reader of the manifests finds."""
+        keys = [one.key for one in oss2.ObjectIterator(self.bucket, prefix="rides/stream/_channels/done/")]
+        entries = [json.loads(self.bucket.get_object(key).read()) for key in keys]
+        lines = [line for one in entries for line in self.bucket.get_object(one["key"]).read().splitlines()]
+        return sorted(json.loads(line)["id"] for line in lines)
+
+
+def test_a_spec_is_drained_by_hand_and_what_is_new_is_added(rides, tmp_path):
+    drained = Drained(rides, tmp_path)
+    rides.put(1, 2)
+    first = drained()
+    rides.put(3)
+    second = drained()
+
+    assert (first["rows"], second["rows"], second["is_caught_up"]) == (2, 1, True)
+    assert drained.ids() == [1, 2, 3]
+
+
+def test_a_drain_that_is_told_to_end_has_written_and_confirmed_what_it_took(rides, tmp_path):
+    drained = Drained(rides, tmp_path, ", until: at_most, at_most: 10m")
+    rides.put(1)
+    command = [sys.executable, "-c", COMMAND, "tunnel", "drain", str(drained.path), "--json"]
+    running = subprocess.Popen(
+        command, env={**os.environ, **rides.environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: drained.ids() == [1])
+
+    running.send_signal(signal.SIGTERM)
+    out, told = running.communicate(timeout=60)
+
+    assert running.returncode == OK, told
+    assert json.loads(out)["is_caught_up"] is False
+    assert {one["client"] for one in rides.described()["channels"] if one["status"] == "OPEN"} <= {""}
+
+
+def test_a_prefix_of_another_pipeline_is_refused(rides, tmp_path):
+    drained = Drained(rides, tmp_path)
+    drained()
+    drained.path.write_text(drained.path.read_text().replace("rides_stream", "other"))
+
+    code, _, told = rides.call("drain", str(drained.path))
+
+    assert code == MUST_CHANGE
+    assert "rides_stream" in told
+
+
+def test_a_spec_of_another_kind_drains_nothing_and_the_right_command_is_told(rides, tmp_path):
+    Drained(rides, tmp_path)
+    session = Session(io.StringIO(), io.StringIO(), lambda name: from_environment(name, rides.environment))
+
+    code = main(["run", str(tmp_path / "rides.yaml")], session)
+
+    assert code == MUST_CHANGE
+    assert "tunnel drain" in session.err.getvalue()
