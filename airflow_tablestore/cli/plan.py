@@ -19,7 +19,8 @@ from airflow_tablestore.pipeline.division import UNSUPPORTED, divide
 from airflow_tablestore.pipeline.full_export import pinned_schema, sink_of
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.plan import Split
-from airflow_tablestore.spec import IncrementalSpec
+from airflow_tablestore.spec import IncrementalSpec, load
+from airflow_tablestore.spec.kinds.restore import RestoreSpec
 from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.row import Row
 from airflow_tablestore.wire.table import (
@@ -59,6 +60,11 @@ class Preview:
 
 def plan(arguments: Namespace, session: Session) -> int:
     """Print what a run at this moment would do."""
+    spec = load(arguments.spec)
+    if isinstance(spec, RestoreSpec):
+        from airflow_tablestore.cli.restore import plan_restore
+
+        return plan_restore(arguments, spec, session)
     spec = export_spec(arguments.spec)
     if isinstance(spec, IncrementalSpec):
         from airflow_tablestore.cli.windows import plan_windows

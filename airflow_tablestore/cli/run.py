@@ -20,7 +20,8 @@ from airflow_tablestore.pipeline import full_export
 from airflow_tablestore.pipeline.contract import Report
 from airflow_tablestore.pipeline.progress import progress_for
 from airflow_tablestore.pipeline.run import run_key
-from airflow_tablestore.spec import FullExportSpec, IncrementalSpec
+from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, load
+from airflow_tablestore.spec.kinds.restore import RestoreSpec
 
 log = logging.getLogger("airflow_tablestore")
 
@@ -29,6 +30,9 @@ def run(arguments: Namespace, session: Session) -> int:
     """Run the pipeline and print its report; progress goes to stderr."""
     if arguments.run_id is not None and not arguments.run_id.strip():
         raise SpecError([Problem("--run-id: must not be empty", "leave it out, or write the id of a run in Airflow")])
+    spec = load(arguments.spec)
+    if isinstance(spec, RestoreSpec):
+        return _stoppable(session, partial(_restore, arguments, spec, session))
     spec = export_spec(arguments.spec)
     if isinstance(spec, IncrementalSpec):
         return _stoppable(session, partial(_windows, arguments, spec, session))
@@ -43,6 +47,13 @@ def _stoppable(session: Session, work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         session.tell("Interrupted. What was uploaded is not published; the next run clears it.")
         return INTERRUPTED
+
+
+def _restore(arguments: Namespace, spec: RestoreSpec, session: Session) -> int:
+    from airflow_tablestore.cli.restore import run_restore
+
+    with progress_for(spec.pipeline, log) as progress:
+        return run_restore(arguments, spec, session, progress)
 
 
 def _windows(arguments: Namespace, spec: IncrementalSpec, session: Session) -> int:

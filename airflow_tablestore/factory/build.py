@@ -45,8 +45,12 @@ def dag_of(document: Document, spec: PipelineSpec) -> DAG:
     """The DAG of a spec that has no errors.
 
     :param document: where the spec was read from; its data are what the tasks get.
+    :raises SpecError: this kind of pipeline becomes no DAG.
     """
-    kind = KINDS[spec.kind]
+    kind = KINDS.get(spec.kind)
+    if kind is None:
+        told = f"a pipeline of kind '{spec.kind}' does not become a DAG in this version"
+        raise SpecError([Problem(told, "run it with airflow-tablestore run", path="kind")])
     with DAG(
         spec.pipeline,
         description=spec.description,

@@ -12,23 +12,22 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airflow_tablestore.consumer.table import Sender
 from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, StartOver
-from airflow_tablestore.pipeline.contract import Limits, Progress, Quiet
+from airflow_tablestore.pipeline.contract import Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
+from airflow_tablestore.pipeline.restore_job import Restore
 from airflow_tablestore.pipeline.run import stopped_by
-from airflow_tablestore.pipeline.sinks.tablestore import RowTarget, RowWriter, make_table, target_keys
+from airflow_tablestore.pipeline.sinks.tablestore import RowWriter, make_table, target_keys
 from airflow_tablestore.pipeline.sources.objects import (
     Found,
     ListedObject,
     ObjectReader,
     ObjectRows,
-    PlainSource,
-    PublishedSource,
     find,
 )
 from airflow_tablestore.pipeline.throttle import Throttle
@@ -36,16 +35,6 @@ from airflow_tablestore.wire.table import KeyColumn
 
 PART_BYTES = 256 * 1024 * 1024
 """About so many bytes of objects make one part; a single object is never divided."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """One restore, ready to run once its services are given."""
-
-    pipeline: str
-    source: PublishedSource | PlainSource
-    target: RowTarget
-    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

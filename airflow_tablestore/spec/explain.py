@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from airflow_tablestore.pipeline.window import Unit
+from airflow_tablestore.spec.build_restore import restore_story
 from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import PipelineSpec
 from airflow_tablestore.spec.document import places
@@ -18,6 +19,7 @@ from airflow_tablestore.spec.explain_stream import stream_story
 from airflow_tablestore.spec.kinds.delivery import DeliveredField, DeliverySpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
+from airflow_tablestore.spec.kinds.restore import RestoreSpec
 from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.spec.load import Document
 from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
@@ -102,6 +104,8 @@ def story(spec: PipelineSpec) -> list[str]:
         return [_when(spec), *delivery_story(spec)]
     if isinstance(spec, StreamSpec):
         return [_when(spec), *stream_story(spec)]
+    if isinstance(spec, RestoreSpec):
+        return [_when(spec), *restore_story(spec)]
     return _incremental(spec) if isinstance(spec, IncrementalSpec) else []
 
 

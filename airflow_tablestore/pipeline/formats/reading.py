@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from airflow_tablestore.errors import ProtocolError, SpecError
 from airflow_tablestore.pipeline.formats.delimited import Dialect, Quoting, header_line
 from airflow_tablestore.pipeline.formats.lines import is_utf8
+from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.wire.row import INT64_MAX, INT64_MIN, ColumnType, Value
 
 MOST_CHARACTERS = 64 * 1024 * 1024
@@ -51,25 +52,6 @@ class Unread:
 
 
 Values = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadFormat:
-    """How objects look. `kind` is csv, text, jsonl or parquet; the rest is of csv and text.
-
-    `has_quotes`: quotes mean something (csv). `is_ours`: written by this package, so that nothing is forgiven that it
-    would not write; `first_line` is then what each object begins with, and values stand in the order of the columns.
-    """
-
-    kind: str
-    delimiter: str = ","
-    null: str = ""
-    header: bool = False
-    encoding: str = "UTF-8"
-    compression: str = "none"
-    has_quotes: bool = True
-    is_ours: bool = False
-    first_line: str = ""
 
 
 KINDS = ("csv", "text", "jsonl", "parquet")

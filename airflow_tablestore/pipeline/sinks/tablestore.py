@@ -7,7 +7,6 @@ that has only a primary key is a row. Writing the same rows again leaves the sam
 
 from __future__ import annotations
 
-import enum
 import random
 import threading
 from collections import deque
@@ -18,7 +17,8 @@ from dataclasses import dataclass, field
 from airflow_tablestore.client.retry import RetryPolicy
 from airflow_tablestore.consumer.table import Sender, show_key
 from airflow_tablestore.errors import Problem, RecordError, Rejected, RequestError, RetryLater, SpecError
-from airflow_tablestore.wire.batch_write import MOST_BYTES, MOST_ROWS, Action, RowWrite, batch_write
+from airflow_tablestore.pipeline.restore_job import RowMode, RowTarget
+from airflow_tablestore.wire.batch_write import MOST_BYTES, Action, RowWrite, batch_write
 from airflow_tablestore.wire.plainbuffer import encode_put, encode_update
 from airflow_tablestore.wire.row import PrimaryKey, Row
 from airflow_tablestore.wire.single_row import CONDITION_FAILED, create_table
@@ -35,27 +35,6 @@ row by row."""
 
 _OF_A_ROW = _WHOLE | {"OTSInvalidPK", "OTSOutOfRowSizeLimit", "OTSOutOfColumnCountLimit"}
 """Codes that say something about one row: it is a dirty record. Any other refusal would meet every row."""
-
-
-class RowMode(enum.StrEnum):
-    """What becomes of a row that stands in the table already."""
-
-    PUT = "put"
-    UPDATE = "update"
-
-
-@dataclass(frozen=True, slots=True)
-class RowTarget:
-    """A table that rows are written to. `creates`: it is made when it is missing; `batch_rows` is at most 200."""
-
-    table: str
-    mode: RowMode = RowMode.PUT
-    creates: bool = False
-    batch_rows: int = MOST_ROWS
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.batch_rows <= MOST_ROWS:
-            raise SpecError([Problem(f"must be from 1 to {MOST_ROWS}", path="sink.batch_rows")])
 
 
 def target_keys(sender: Sender, target: RowTarget, wanted: Sequence[KeyColumn]) -> tuple[tuple[KeyColumn, ...], bool]:

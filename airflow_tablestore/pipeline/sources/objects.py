@@ -18,11 +18,12 @@ from typing import Any, Protocol
 
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.errors import Problem, ProtocolError, RecordError, SpecError, StartOver
-from airflow_tablestore.pipeline.contract import Column
-from airflow_tablestore.pipeline.formats.reading import FieldType, ReadFormat, Unread, Values, described_format, rows_of
+from airflow_tablestore.pipeline.formats.read_format import ReadFormat
+from airflow_tablestore.pipeline.formats.reading import FieldType, Unread, Values, described_format, rows_of
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS, is_ours
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest
 from airflow_tablestore.pipeline.markers import success_of
+from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource
 from airflow_tablestore.pipeline.store import StoredObject, crc64_of
 from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value, type_of
 from airflow_tablestore.wire.table import KeyColumn
@@ -42,26 +43,6 @@ class ObjectReader(Protocol):
     def head(self, key: str) -> StoredObject | None: ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedSource:
-    """An export under a prefix. `run` names one of several that were appended there; "" when there is one."""
-
-    prefix: str
-    run: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlainSource:
-    """Objects that anybody wrote: keys as shell patterns, how they look, and their columns in order.
-
-    With a header (and in jsonl and parquet) columns are found by name.
-    """
-
-    patterns: tuple[str, ...]
-    format: ReadFormat
-    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True)

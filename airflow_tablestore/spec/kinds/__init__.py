@@ -20,10 +20,11 @@ _MODELS = {
     "incremental": "airflow_tablestore.spec.kinds.incremental:IncrementalSpec",
     "delivery": "airflow_tablestore.spec.kinds.delivery:DeliverySpec",
     "stream": "airflow_tablestore.spec.kinds.stream:StreamSpec",
+    "restore": "airflow_tablestore.spec.kinds.restore:RestoreSpec",
 }
 KINDS = tuple(_MODELS)
 
-PLANNED = ("restore", "snapshot", "dataworks")
+PLANNED = ("snapshot", "dataworks")
 """Kinds of the language that this version does not build."""
 
 

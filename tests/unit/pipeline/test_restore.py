@@ -11,12 +11,11 @@ import pytest
 from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, Rejected, SpecError, StartOver
 from airflow_tablestore.pipeline.contract import Column, Limits
 from airflow_tablestore.pipeline.formats.csv import Csv
-from airflow_tablestore.pipeline.formats.reading import ReadFormat
+from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, WriteMode
 from airflow_tablestore.pipeline.full_export import run as export
 from airflow_tablestore.pipeline.restore import (
     PartReport,
-    Restore,
     RestorePart,
     RestoreServices,
     finish,
@@ -25,8 +24,7 @@ from airflow_tablestore.pipeline.restore import (
     survey,
     write_part,
 )
-from airflow_tablestore.pipeline.sinks.tablestore import RowMode, RowTarget
-from airflow_tablestore.pipeline.sources.objects import PlainSource, PublishedSource
+from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
 from airflow_tablestore.wire.row import ColumnType, Row
 from airflow_tablestore.wire.table import KeyColumn
 from tests.conformance.memory_store import MemoryStore

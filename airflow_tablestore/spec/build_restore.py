@@ -1,0 +1,71 @@
+"""What a `kind: restore` becomes, and what it tells about itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow_tablestore.pipeline.contract import Column, Limits
+from airflow_tablestore.pipeline.formats.read_format import ReadFormat
+from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
+from airflow_tablestore.spec.kinds.restore import ObjectsSource, RestoreSpec
+from airflow_tablestore.spec.placeholders import render
+from airflow_tablestore.wire.row import ColumnType
+
+
+def restore(spec: RestoreSpec, *, run_date: datetime) -> Restore:
+    """The restore that a spec describes.
+
+    :param run_date: the time that the run is about, with its zone.
+    """
+    source, sink, limits = spec.source, spec.sink, spec.limits
+    wanted: PublishedSource | PlainSource
+    if source.prefix is None:
+        columns = tuple(Column(one.name, ColumnType(one.type)) for one in source.columns or ())
+        wanted = PlainSource(source.objects or (), _format(source), columns)
+    else:
+        words: dict[str, str | datetime] = {"run_date": run_date, "pipeline": spec.pipeline}
+        wanted = PublishedSource(render(source.prefix, words, spec.timezone), source.run or "")
+    return Restore(
+        pipeline=spec.pipeline,
+        source=wanted,
+        target=RowTarget(sink.table, RowMode(sink.write), sink.create_table, sink.batch_rows),
+        limits=Limits(
+            errors=limits.errors,
+            mbps=limits.mbps or 0,
+            rows_per_second=limits.rows_per_second or 0,
+            workers=limits.workers or 0,
+            threads=limits.threads,
+        ),
+    )
+
+
+def _format(source: ObjectsSource) -> ReadFormat:
+    if source.format == "csv":
+        csv = source.csv
+        return ReadFormat(
+            "csv", csv.delimiter, csv.null, csv.header, csv.encoding, source.compress, has_quotes=csv.quote != "none"
+        )
+    if source.format == "text":
+        text = source.text
+        return ReadFormat("text", text.delimiter, text.null, text.header, text.encoding, source.compress)
+    return ReadFormat(source.format or "parquet", compression=source.compress)
+
+
+def restore_story(spec: RestoreSpec) -> list[str]:
+    """What a run will do, in sentences."""
+    source, sink, limits = spec.source, spec.sink, spec.limits
+    if source.prefix is None:
+        what = f"the {source.format} objects {', '.join(source.objects or ())} in bucket '{source.bucket}'"
+    else:
+        what = f"the export that is published at oss://{source.bucket}/{source.prefix}, found by its manifest,"
+    made = " The table is made when it is missing, with the key that the manifest tells." if sink.create_table else ""
+    how = "replaces the row of its key" if sink.write == "put" else "is written over the columns of the row of its key"
+    slow = f" It writes at most {limits.rows_per_second:g} rows per second." if limits.rows_per_second else ""
+    return [
+        f"It reads {what} over connection '{source.connection}'. Objects that are missing, cut or changed are refused "
+        "before a row is written.",
+        f"It writes into table '{sink.table}' over connection '{sink.connection}', up to {sink.batch_rows} rows a "
+        f"request, {limits.threads} requests at a time. Each row {how}; a null is no cell.{made}{slow}",
+        f"More than {limits.errors} dirty records fail the run; rows that were written before stay, and the same run "
+        "done again writes them again as they are.",
+    ]

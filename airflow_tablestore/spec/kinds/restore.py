@@ -1,0 +1,158 @@
+"""`kind: restore`: objects back into a table, from a published export or from any objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from airflow_tablestore.spec.columns import TypeName
+from airflow_tablestore.spec.common import Part, PipelineSpec, within
+from airflow_tablestore.spec.oss_sink import CsvOptions, Prefix, TextOptions
+from airflow_tablestore.spec.placeholders import problems
+from airflow_tablestore.spec.problems import Finding, faults, finding
+from airflow_tablestore.spec.values import BucketName, ColumnName, ConnectionName, Count, TableName, folded
+
+PLACEHOLDERS = ("run_date", "pipeline")
+"""What the prefix of an export may hold."""
+
+
+class ObjectColumn(Part):
+    """One column of objects that no manifest describes."""
+
+    name: ColumnName = Field(description="Its name in the table, and in a header.", examples=["uid"])
+    type: TypeName = Field(description="Its type in the table.", examples=["integer"])
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=1023)]
+
+
+def _one(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class ObjectsSource(Part):
+    """Objects in OSS: those of a published export, by its `prefix`, or any others, by `objects`."""
+
+    type: Literal["oss"] = Field(description="Object Storage Service.", examples=["oss"])
+    connection: ConnectionName = Field(
+        default="oss_default", description="Airflow connection of type `oss`.", examples=["oss_prod"]
+    )
+    bucket: BucketName = Field(description="The bucket's name, without an endpoint.", examples=["backup"])
+    prefix: Prefix | None = Field(
+        default=None,
+        description="Where a full export has published. Its manifest tells objects, columns, types and format. May hold"
+        " `{run_date:%Y%m%d}` and `{pipeline}`.",
+        examples=["gps/full/"],
+    )
+    run: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Which run, when several were appended under the prefix.",
+        examples=["20261121T042212Z-3fa9c1"],
+    )
+    objects: (
+        Annotated[
+            tuple[Pattern, ...], Field(min_length=1), BeforeValidator(_one, json_schema_input_type=str | list[str])
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Keys of objects that no export of ours has published; `*` and `?` stand for any characters.",
+        examples=[["raw/2026-11-*.csv"]],
+    )
+    format: (
+        Annotated[Literal["csv", "text", "jsonl", "parquet"], folded("csv", "text", "jsonl", "parquet", json="jsonl")]
+        | None
+    ) = Field(default=None, description="How these objects look. Required with `objects`.", examples=["csv"])
+    compress: Annotated[Literal["none", "gzip", "zstd"], folded("none", "gzip", "zstd", gz="gzip", zst="zstd")] = Field(
+        default="none", description="Compression of these objects.", examples=["gzip"]
+    )
+    columns: tuple[ObjectColumn, ...] | None = Field(
+        default=None,
+        description="Columns of these objects: in their order where csv and text have no header, else by name. The key "
+        "columns of the table must be among them. Required with `objects`.",
+        examples=[[{"name": "uid", "type": "string"}, {"name": "n", "type": "integer"}]],
+    )
+    csv: CsvOptions = Field(default_factory=CsvOptions, description="How csv objects look.")
+    text: TextOptions = Field(default_factory=TextOptions, description="How text objects look.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        found = list(self._problems())
+        if found:
+            raise faults(found)
+        return self
+
+    def _problems(self) -> Iterator[Finding]:
+        given = self.model_fields_set
+        if (self.prefix is None) == (self.objects is None):
+            hint = "write prefix for a published export, objects for others"
+            yield finding(("prefix",), "needs exactly one of 'prefix' and 'objects'", hint)
+        elif self.objects is None:
+            for name in ("format", "compress", "columns", "csv", "text"):
+                if name in given:
+                    yield finding((name,), "is told by the manifest of the export", "leave it out")
+        else:
+            yield from self._problems_of_objects()
+
+    def _problems_of_objects(self) -> Iterator[Finding]:
+        if self.run is not None:
+            yield finding(("run",), "is of published exports", "leave it out")
+        if self.format is None:
+            yield finding(("format",), "is missing", "write csv, text, jsonl or parquet")
+        if not self.columns:
+            yield finding(("columns",), "is missing", "write {name: …, type: …} for each column")
+        elif len({one.name for one in self.columns}) < len(self.columns):
+            yield finding(("columns",), "holds a name twice", "name each column once")
+        if self.format == "parquet" and self.compress != "none":
+            yield finding(("compress",), "does not go with format parquet", "leave it out: Parquet says it itself")
+
+
+class TablestoreSink(Part):
+    """A table of Tablestore."""
+
+    type: Literal["tablestore"] = Field(description="Tablestore.", examples=["tablestore"])
+    connection: ConnectionName = Field(
+        default="tablestore_default",
+        description="Airflow connection of type `tablestore`.",
+        examples=["tablestore_prod"],
+    )
+    table: TableName = Field(description="The table's name.", examples=["ots_gps_data_copy"])
+    write: Annotated[Literal["put", "update"], folded("put", "update", putrow="put", updaterow="update")] = Field(
+        default="put",
+        description="What becomes of a row that is there: `put` replaces it as a whole, `update` leaves its other "
+        "columns. A null is no cell: it is not written, and nothing is deleted for it.",
+        examples=["update"],
+    )
+    create_table: bool = Field(
+        default=False,
+        description="Whether the table is made when it is missing, with the key columns that the manifest tells.",
+        examples=[True],
+    )
+    batch_rows: Count = Field(default=200, ge=1, le=200, description="Most rows of one request.", examples=[100])
+
+
+class RestoreSpec(PipelineSpec):
+    """A restore: reads objects and writes their rows into a table. Done twice it leaves the same rows."""
+
+    kind: Literal["restore"] = Field(default="restore", description="What the pipeline does.", examples=["restore"])
+    source: ObjectsSource = Field(description="Which objects.")
+    sink: TablestoreSink = Field(description="Which table their rows are written to.")
+
+    @classmethod
+    def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
+        yield from super().disagreements(data)
+        prefix = within(data, "source", "prefix")
+        if isinstance(prefix, str):
+            for one in problems(prefix, PLACEHOLDERS):
+                yield finding(("source", "prefix"), one.message, one.hint)
+
+    def conflicts(self) -> Iterator[Finding]:
+        yield from super().conflicts()
+        if self.sink.create_table and self.source.objects is not None:
+            hint = "make the table by hand, or restore a published export"
+            yield finding(("sink", "create_table"), "needs a manifest that tells the key columns", hint)
+
+    def connections(self) -> Mapping[str, str]:
+        return {"source": self.source.connection, "sink": self.sink.connection}

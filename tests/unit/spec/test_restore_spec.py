@@ -1,0 +1,93 @@
+"""`kind: restore`: what lint says, what explain tells, and what it becomes."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_tablestore.pipeline.contract import Column
+from airflow_tablestore.pipeline.formats.read_format import ReadFormat
+from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource, RowMode, RowTarget
+from airflow_tablestore.spec import parse
+from airflow_tablestore.spec.build_restore import restore
+from airflow_tablestore.spec.explain import story
+from airflow_tablestore.wire.row import ColumnType
+
+DOCUMENTED = """\
+pipeline: gps_restore
+kind: restore
+source: {type: oss, bucket: backup, prefix: gps/full/}
+sink: {type: tablestore, table: ots_gps_data_copy, write: put, create_table: true}
+"""
+PLAIN = """\
+pipeline: raw_restore
+kind: restore
+source:
+  type: oss
+  bucket: backup
+  objects: ["raw/*.csv"]
+  format: csv
+  csv: {null: '\\N', header: false}
+  columns: [{name: uid, type: string}, {name: n, type: long}]
+sink: {type: tablestore, table: raw, write: UpdateRow, batch_rows: 50}
+limits: {errors: 2, rows_per_second: 100}
+"""
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def built(text):
+    document = parse(text)
+    assert document.problems == ()
+    return restore(document.spec, run_date=NOW)
+
+
+def test_the_documented_example_reads_a_published_export():
+    wanted = built(DOCUMENTED)
+
+    assert wanted.source == PublishedSource("gps/full/")
+    assert wanted.target == RowTarget("ots_gps_data_copy", RowMode.PUT, creates=True)
+
+
+def test_the_prefix_is_rendered():
+    wanted = built(DOCUMENTED.replace("gps/full/", "'gps/{run_date:%Y%m%d}/'"))
+
+    assert wanted.source == PublishedSource("gps/20261121/")
+
+
+def test_plain_objects_say_their_format_and_columns():
+    wanted = built(PLAIN)
+
+    columns = (Column("uid", ColumnType.STRING), Column("n", ColumnType.INTEGER))
+    assert wanted.source == PlainSource(("raw/*.csv",), ReadFormat("csv", null=r"\N"), columns)
+    assert wanted.target == RowTarget("raw", RowMode.UPDATE, batch_rows=50)
+    assert (wanted.limits.errors, wanted.limits.rows_per_second) == (2, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "told"),
+    [
+        (DOCUMENTED.replace(", prefix: gps/full/", ""), "source.prefix", "exactly one of"),
+        (DOCUMENTED.replace("gps/full/", "gps/full/, objects: [a]"), "source.prefix", "exactly one of"),
+        (DOCUMENTED.replace("gps/full/", "gps/full/, format: csv"), "source.format", "manifest"),
+        (DOCUMENTED.replace("gps/full/", "'gps/{window_start}/'"), "source.prefix", "window_start"),
+        (DOCUMENTED.replace("write: put", "write: delete"), "sink.write", "delete"),
+        (DOCUMENTED.replace("write: put", "batch_rows: 201"), "sink.batch_rows", "200"),
+        (DOCUMENTED.replace("type: tablestore", "type: oss"), "sink.type", "tablestore"),
+        (PLAIN.replace("  format: csv\n", ""), "source.format", "missing"),
+        (PLAIN.replace("n, type: long", "uid, type: long"), "source.columns", "twice"),
+        (PLAIN.replace("write: UpdateRow", "create_table: true"), "sink.create_table", "manifest"),
+        (PLAIN.replace("  format: csv", "  run: r1\n  format: csv"), "source.run", "published"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_its_key(text, path, told):
+    problems = [p for p in parse(text).problems if not p.is_warning]
+
+    assert [p.path for p in problems] == [path]
+    assert told in str(problems[0])
+
+
+def test_the_story_tells_what_becomes_of_rows():
+    told = " ".join(story(parse(DOCUMENTED).spec))
+
+    assert "oss://backup/gps/full/, found by its manifest" in told
+    assert "replaces the row of its key; a null is no cell" in told
+    assert "rows that were written before stay" in told
