@@ -179,10 +179,9 @@ class ConsumeTunnelOperator(BaseOperator):
         limits: Mapping[str, Any] | None = None,
         worker: int = 1,
         timezone: str = "UTC",
-        inlets: Sequence[Asset] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs, inlets=[*assets_of_source(source), *(inlets or ())])
+        super().__init__(**kwargs)
         self.pipeline = pipeline
         self.source = source
         self.sink = sink
@@ -276,6 +275,7 @@ def stream_tasks(
         limits=limits,
         timezone=timezone,
         depends_on_past=waits_for_previous_run,
+        inlets=assets_of_source(source),  # given here, for a mapped task has no other inlets than these
         **arguments,
     ).expand(worker=list(range(1, workers + 1)))
     TellStreamOperator(

@@ -165,3 +165,20 @@ def test_a_stream_is_mapped_workers_and_one_that_tells(dag_of):
 
 def test_a_dag_of_a_stream_can_be_serialised(dag_of, keep_dag):
     keep_dag(dag_of())
+
+
+@pytest.mark.slow
+def test_two_mapped_workers_of_a_spec_drain_a_tunnel_together(cloud, parts, tmp_path, run_dag):
+    more = "run: {workers: 2, at_most: 1m, flush: 1s}\n"
+    text = SPEC.replace("bucket: backup, prefix: orders/stream/", f"bucket: {cloud.bucket}, prefix: {cloud.prefix}two/")
+    (tmp_path / "two.yaml").write_text(text + more)
+    (dag,), errors = import_spec(tmp_path / "two.yaml")
+
+    run = run_dag(dag)
+
+    with closing(ObjectStoreHook().store(cloud.bucket)) as store:
+        rows = sum(entry.rows for entry in published(store, f"{cloud.prefix}two/"))
+    states = sorted((ti.task_id, str(getattr(ti.state, "value", ti.state))) for ti in run.get_task_instances())
+    assert errors == []
+    assert states == [("drain", "success"), ("drain", "success"), ("tell", "success")]
+    assert rows == 2
