@@ -83,8 +83,9 @@ def export_spec(path: str) -> FullExportSpec | IncrementalSpec:
     """
     spec: PipelineSpec = load(path)
     if not isinstance(spec, FullExportSpec | IncrementalSpec):
-        hint = f"airflow-tablestore tunnel drain {path}" if spec.kind == "stream" else ""
-        raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' cannot be run from here", hint, file=path)])
+        others = {"stream": "tunnel drain", "restore": "plan"}
+        hint = f"airflow-tablestore {others[spec.kind]} {path}" if spec.kind in others else ""
+        raise SpecError([Problem(f"this command does not take a pipeline of kind '{spec.kind}'", hint, file=path)])
     return spec
 
 

@@ -143,6 +143,19 @@ def test_a_table_that_is_missing_or_of_another_key_is_refused(tablestore_cloud, 
     assert "has the key uid (string), and the rows have uid (string), n (integer)" in errors
 
 
+def test_a_command_for_exports_names_the_one_for_restores(tmp_path):
+    spec = tmp_path / "restore.yaml"
+    spec.write_text(
+        "pipeline: back\nkind: restore\nsource: {type: oss, bucket: backup, prefix: p/}\n"
+        "sink: {type: tablestore, table: copy}\n"
+    )
+
+    code, _, errors = shell("schema-of", str(spec))
+
+    assert code == MUST_CHANGE
+    assert f"airflow-tablestore plan {spec}" in errors
+
+
 def count(cloud) -> int:
     try:
         return len(cloud.rows("copy"))

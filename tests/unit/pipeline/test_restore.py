@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, Rejected, SpecError, StartOver
-from airflow_tablestore.pipeline.contract import Column, Limits
+from airflow_tablestore.pipeline.contract import Column, Constant, Limits, Picked
 from airflow_tablestore.pipeline.formats.csv import Csv
+from airflow_tablestore.pipeline.formats.jsonl import JsonLines
+from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, WriteMode
 from airflow_tablestore.pipeline.full_export import run as export
@@ -194,6 +196,31 @@ def test_of_several_appended_exports_one_must_be_chosen():
     report = run(restore(source=PublishedSource(PREFIX, "r1")), RestoreServices(table, store))
 
     assert (report.rows, len(table.rows)) == (2, 2)
+
+
+@pytest.mark.parametrize("format", [Csv(), Csv(header=False), JsonLines(), Parquet()], ids=lambda one: one.suffix)
+def test_renamed_columns_get_their_names_back_and_constants_are_left_out(format):
+    store, table = MemoryStore(), WrittenTable()
+    columns = (Constant("x", ColumnType.STRING, "made"), Picked("n", "number"), Picked("id", "key"), Picked("n", "n"))
+    export(
+        FullExport("gps_full", TableSelection("t", columns=columns), ObjectTarget("fake", PREFIX, format)),
+        Services(MemoryTable(numbered(5, text="x")), store),
+        run="r1",
+    )
+
+    run(restore(), RestoreServices(table, store))
+
+    assert table.rows == {(("id", n),): {"n": n} for n in range(5)}
+
+
+def test_an_export_without_its_key_is_refused():
+    store, table = MemoryStore(), WrittenTable()
+    target = ObjectTarget("fake", PREFIX, Csv())
+    wanted = FullExport("gps_full", TableSelection("t", columns=(Picked("n", "n"),)), target)
+    export(wanted, Services(MemoryTable(numbered(5)), store), run="r1")
+
+    with pytest.raises(SpecError, match="lacks the key column id"):
+        run(restore(), RestoreServices(table, store))
 
 
 def test_a_row_that_is_busy_is_sent_again_alone():
