@@ -6,7 +6,7 @@ empty and commits once; whether a commit without an answer happened is what the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -145,7 +145,7 @@ class TableLoad:
 
     def _commit(self, upload: Upload, numbers: BlockNumbers, reported: frozenset[int]) -> None:
         shape = self.warehouse.shape(self.target.table)
-        if shape is None or shape.columns != upload.columns:
+        if shape is None or _kinds(shape.columns) != _kinds(upload.columns):
             raise StartOver(f"The columns of {self.uri} were changed since the run was planned.", task="plan")
         missing = reported - upload.blocks
         if missing:
@@ -167,6 +167,11 @@ class TableLoad:
         from airflow_tablestore.pipeline.sinks.arrow_body import empty
 
         self.warehouse.put_block(self.place, upload_id, block, empty)
+
+
+def _kinds(columns: Iterable[TableColumn]) -> list[tuple[str, str]]:
+    """What must stay the same: names and types; their numbers are left to the service."""
+    return [(column.name.lower(), column.type.partition("(")[0]) for column in columns]
 
 
 def claim_of(upload_id: str) -> int:

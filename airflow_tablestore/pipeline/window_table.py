@@ -108,8 +108,14 @@ class WindowTable:
     def claimed(self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart]) -> WindowHead:
         """The head with an upload session.
 
-        :raises SpecError: the table is missing or does not fit; nothing has been read.
+        :raises SpecError: the table is missing or does not fit, or rows that are there would be added once more.
+            Nothing has been read.
         """
+        if not self.target.truncates and self.published(standing):
+            raise SpecError(
+                f"Window {self.window} of '{self.pipeline}' is in {self.place} already, and its rows would be added "
+                "once more; to replace them, write truncate: true"
+            )
         tasks = [task.number for part in parts for task in part.shards]
         width = (max(tasks) + 1 if tasks else 1) * BRANCHES
         check_blocks(width, 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airflow_tablestore.emulator import LocalCloud
-from airflow_tablestore.errors import RetryLater, Superseded
+from airflow_tablestore.errors import RetryLater, SpecError, Superseded
 from airflow_tablestore.pipeline.incremental import (
     WindowServices,
     export_part,
@@ -112,6 +112,16 @@ def test_force_replaces_a_window(world):
     again = export_window(export, world.services, world.window(0), force=True)
 
     assert (again.was_published, again.rows) == (False, 3)
+    assert world.ids(export, 0) == WRITTEN[0]
+
+
+def test_force_does_not_add_a_window_twice(world):
+    export = export_of("forced_append", "append")
+    export_window(export, world.services, world.window(0))
+
+    with pytest.raises(SpecError, match="added once more"):
+        export_window(export, world.services, world.window(0), force=True)
+
     assert world.ids(export, 0) == WRITTEN[0]
 
 

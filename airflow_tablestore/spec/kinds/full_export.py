@@ -46,6 +46,10 @@ class FullExportSpec(PipelineSpec):
         yield from sink_warnings(self.sink)
         sink = self.sink
         if not isinstance(sink, OssSink):
+            if not sink.truncate:
+                told = "a run that is planned anew after its commit adds its rows once more"
+                hint = "write truncate: true and the run's time into the partition"
+                yield finding(("sink", "truncate"), told, hint, is_warning=True)
             return
         if self.schedule and sink.write_mode == "non_conflict" and "{run_date" not in sink.prefix:
             yield finding(
