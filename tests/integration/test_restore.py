@@ -143,6 +143,28 @@ def test_a_table_that_is_missing_or_of_another_key_is_refused(tablestore_cloud, 
     assert "has the key uid (string), and the rows have uid (string), n (integer)" in errors
 
 
+@pytest.mark.slow
+def test_a_row_for_which_a_whole_batch_is_refused_is_the_only_dirty_one(tablestore_cloud, tmp_path):
+    cloud = tablestore_cloud
+    cloud.make_table("copy", key={"id": int}, rows=[])
+    body = b"".join(b"%d,%s\n" % (n, b"x" * (2_200_000 if n == 3 else 5)) for n in range(9))
+    cloud.put_object(f"{cloud.prefix}raw.csv", body)
+    spec = tmp_path / "restore.yaml"
+    spec.write_text(
+        f"pipeline: back\nkind: restore\nsource:\n  type: oss\n  bucket: {cloud.bucket}\n"
+        f"  objects: {cloud.prefix}*.csv\n  format: csv\n  csv: {{header: false}}\n"
+        "  columns: [{name: id, type: integer}, {name: text, type: string}]\n"
+        "sink: {type: tablestore, table: copy}\nlimits: {errors: 1}\n"
+    )
+
+    code, out, errors = shell("run", "--json", str(spec))
+
+    assert code == OK, errors
+    assert (json.loads(out)["written"], json.loads(out)["dirty"]) == (8, 1)
+    assert "dirty record id=3: " in errors
+    assert [row["id"] for row in cloud.rows("copy")] == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
 def test_a_command_for_exports_names_the_one_for_restores(tmp_path):
     spec = tmp_path / "restore.yaml"
     spec.write_text(
