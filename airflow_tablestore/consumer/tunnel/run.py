@@ -67,6 +67,7 @@ class Run:
         )  # held while an own checkpoint is chosen and written, and while a batch is added
         self._ledger = Ledger()
         self._is_closing = False
+        self._gave_up = False  # something was taken that nobody will say is done: the end must not be confirmed
         self._is_mine = True
         self._is_caught_up = False
         self._has_read = False
@@ -83,6 +84,7 @@ class Run:
         with self._changed:
             self._is_closing = True
             if gives_up:
+                self._gave_up = self._gave_up or not self._ledger.is_clear
                 self._ledger.give_up()
             self._changed.notify_all()
         self._wiring.outbox.wake()
@@ -235,7 +237,7 @@ class Run:
     def _finish(self) -> bool:
         with self._changed:
             self._changed.wait_for(lambda: self._ledger.is_clear or self._is_closing)
-            if not self._ledger.is_clear or not self._is_mine:
+            if self._gave_up or not self._ledger.is_clear or not self._is_mine:
                 return False
         self._checkpoints.write(FINISHED)
         return True

@@ -254,6 +254,21 @@ def test_an_end_is_confirmed_after_its_last_batch(world, client):
         until(lambda: world.statuses() == ["TERMINATED"])
 
 
+def test_an_end_is_not_confirmed_when_its_last_batch_was_given_up(world, client):
+    world.put(1)
+    id_ = world.tunnel(TunnelType.BASE)
+    with reader(client, id_) as running:
+        batch = running.take(PATIENCE_SECONDS)
+        until(lambda: client.count("readrecords") > 0)
+        life = batch.origin
+        with life._changed:  # so that the channel's thread sees both at once
+            life.close()
+            life.close(gives_up=True)
+        until(lambda: life.has_ended)
+
+    assert drained(client, id_) == [1]
+
+
 # ---- channels come and go
 
 
