@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from airflow_tablestore.pipeline.window import DAY, HOUR, Grid, Window
+from airflow_tablestore.pipeline.window import DAY, HOUR, FixedGrid, Grid, Window
 from airflow_tablestore.spec.placeholders import render
 
 MINUTE = timedelta(minutes=1)
@@ -45,6 +45,7 @@ def shared_prefix(template: str, words: Mapping[str, str], grid: Grid, start: da
     first, clock = grid.holding(grid.ceil(start)), ZoneInfo(zone)
     for pairs, is_fold in (
         (_neighbours(grid, first), False),
+        (_closest(grid, first, clock), False),
         (_repeats(first, clock), False),
         (_folds(grid, first, clock), True),
     ):
@@ -60,6 +61,18 @@ def _neighbours(grid: Grid, first: Window) -> Iterator[tuple[Window, Window]]:
         other = grid.after(one)
         yield one, other
         one = other
+
+
+def _closest(grid: Grid, first: Window, zone: ZoneInfo) -> Iterator[tuple[Window, Window]]:
+    """Two windows that follow each other from the first moment of a year on, and so of a day and of an hour.
+
+    Windows of a length that no day is a multiple of drift through the day: some two of them begin as these do, or in
+    the same hours and days.
+    """
+    if isinstance(grid, FixedGrid):
+        begin = datetime(first.start.astimezone(zone).year + 1, 1, 1, tzinfo=zone).astimezone(UTC)
+        middle = begin + grid.every
+        yield Window(begin, middle), Window(middle, middle + grid.every)
 
 
 def _repeats(first: Window, zone: ZoneInfo) -> Iterator[tuple[Window, Window]]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_tablestore.errors import SpecError
@@ -141,6 +141,7 @@ def test_a_spec_written_back_is_the_same_spec(columns, begin, split, delay, deli
     start=st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2030, 1, 1)),
     parts=st.sampled_from(["%Y%m%d%H%M", "%Y%m%d%H%M%z", "%Y%m%d%H", "%Y%m%d", "%m%d%H%M", "%Y%j", "%H%M"]),
 )
+@example(every="1431m", zone="UTC", start=datetime(2020, 7, 1, 0, 0, 1), parts="%Y%m%d")
 @settings(max_examples=60, deadline=None)
 def test_windows_of_an_accepted_spec_have_prefixes_of_their_own(every, zone, start, parts):
     document = parse(
