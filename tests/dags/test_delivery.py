@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.exceptions import TaskDeferred
-from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_tablestore.emulator.tablestore.delivery_worker import Cut
 from airflow_tablestore.errors import SpecError
@@ -24,6 +23,7 @@ from airflow_tablestore.operators.delivery import (
 )
 from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
 from airflow_tablestore.wire.delivery import list_delivery_tasks
+from tests.dags.waiting import first_word
 
 TABLE, TASK = "orders", "orders-task"
 SPEC = """\
@@ -84,14 +84,8 @@ class TaskInstance:
         self.pushed[key] = value
 
 
-class Events(dict):
-    def __missing__(self, asset):
-        self[asset] = type("Event", (), {"extra": None})()
-        return self[asset]
-
-
 def context():
-    return {"ti": TaskInstance(), "outlet_events": Events()}
+    return {"ti": TaskInstance(), "outlet_events": OutletEventAccessors()}
 
 
 def execute(operator, given=None):
@@ -104,13 +98,7 @@ def waited(sensor):
     try:
         return sensor.execute(given), given
     except TaskDeferred as deferred:
-        name, arguments = deferred.trigger.serialize()
-
-        async def first():
-            return await anext(aiter(import_string(name)(**arguments).run()))
-
-        event = asyncio.run(asyncio.wait_for(first(), 60)).payload
-        return getattr(sensor, deferred.method_name)(given, event), given
+        return getattr(sensor, deferred.method_name)(given, first_word(deferred.trigger)), given
 
 
 def sensor(**arguments):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from airflow.exceptions import TaskDeferred
-from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_tablestore.factory import import_spec
 from airflow_tablestore.hooks.oss import ObjectStoreHook
@@ -24,6 +23,7 @@ from airflow_tablestore.operators.tunnel import (
 )
 from airflow_tablestore.pipeline.channels import published
 from airflow_tablestore.sensors.tunnel import TunnelCaughtUpSensor
+from tests.dags.waiting import first_word
 
 TABLE, TUNNEL = "orders", "orders_tunnel"
 NAMED = {"table": TABLE, "tunnel": TUNNEL}
@@ -109,7 +109,7 @@ def test_what_the_workers_did_is_added_up_and_nothing_new_updates_no_asset(cloud
     report = consume(parts)
     empty = {name: 0 if isinstance(value, int) else value for name, value in report.items()}
     tell = TellStreamOperator(task_id="tell", sink=parts["sink"], reports=[report, empty])
-    events = {asset: type("Event", (), {})() for asset in tell.published}
+    events = OutletEventAccessors()
 
     told = tell.execute({"outlet_events": events})
     tell.reports = [empty]
@@ -117,7 +117,7 @@ def test_what_the_workers_did_is_added_up_and_nothing_new_updates_no_asset(cloud
         tell.execute({"outlet_events": events})
 
     assert (told["rows"], told["workers"]) == (2, 2)
-    assert [event.extra["rows"] for event in events.values()] == [2]
+    assert [events[asset].extra["rows"] for asset in tell.published] == [2]
 
 
 def test_the_sensor_waits_in_the_triggerer_until_the_tunnel_has_caught_up(cloud, parts):
@@ -127,8 +127,8 @@ def test_the_sensor_waits_in_the_triggerer_until_the_tunnel_has_caught_up(cloud,
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute({})
     consume(parts)
-    path, arguments = deferred.value.trigger.serialize()
-    answer = asyncio.run(anext(import_string(path)(**arguments).run())).payload
+
+    answer = first_word(deferred.value.trigger)
 
     assert sensor.execute_complete({}, answer)["behind_seconds"] < 3600
 
