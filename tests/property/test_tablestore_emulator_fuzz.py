@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.tablestore.errors import ServiceError
 from airflow_tablestore.emulator.tablestore.service import Service
+from airflow_tablestore.wire import delivery
 from airflow_tablestore.wire.plainbuffer import encode_delete, encode_key, encode_put, encode_update
+from airflow_tablestore.wire.proto import delivery_pb2 as tasks
 from airflow_tablestore.wire.proto import table_pb2 as pb
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, Cell, CellOp
 
@@ -107,6 +109,25 @@ REFUSED = {
 }
 """Whole requests that are refused even so."""
 
+ROLE = "acs:ram::1712345678901234:role/aliyunserviceroleforotsdatadelivery"
+PLACE = delivery.Destination(
+    "t/$yyyy/",
+    "backup",
+    "oss-cn-hangzhou.aliyuncs.com",
+    ROLE,
+    (delivery.DeliveredColumn("p", "p", delivery.ParquetType.UTF8),),
+)
+DELIVERY = {
+    call.operation: kind.FromString(call.body)
+    for call, kind in (
+        (delivery.create_delivery_task(delivery.DeliveryTask("t", "task", PLACE)), tasks.CreateDeliveryTaskRequest),
+        (delivery.update_delivery_task("t", "task", PLACE), tasks.UpdateDeliveryTaskRequest),
+        (delivery.describe_delivery_task("t", "task"), tasks.DescribeDeliveryTaskRequest),
+        (delivery.list_delivery_tasks("t"), tasks.ListDeliveryTaskRequest),
+        (delivery.delete_delivery_task("t", "task"), tasks.DeleteDeliveryTaskRequest),
+    )
+}
+
 BODIES = {
     "CreateTable": create(),
     "UpdateTable": pb.UpdateTableRequest(table_name="t", table_options=pb.TableOptions(max_versions=3)),
@@ -137,6 +158,7 @@ BODIES = {
     "DeleteTable": pb.DeleteTableRequest(table_name="t"),
     "ListSearchIndex": pb.ListSearchIndexRequest(table_name="t"),
     **of_stream(),
+    **DELIVERY,
     **REFUSED,
 }
 
@@ -180,6 +202,7 @@ def outcome(service: Service, operation: str, body: bytes) -> str:
 def with_table(service: Service) -> None:
     outcome(service, "CreateTable", BODIES["CreateTable"].SerializeToString())
     outcome(service, "PutRow", BODIES["PutRow"].SerializeToString())
+    outcome(service, "CreateDeliveryTask", BODIES["CreateDeliveryTask"].SerializeToString())
 
 
 def body_of(service: Service, operation: str) -> bytes:
@@ -204,8 +227,9 @@ def test_every_operation_has_a_request_here(service):
 def test_the_whole_requests_are_carried_out(service, operation):
     with_table(service)
     body = body_of(service, operation)
-    if operation == "CreateTable":
-        service.answer("DeleteTable", "demo", pb.DeleteTableRequest(table_name="t").SerializeToString())
+    undone = {"CreateTable": "DeleteTable", "CreateDeliveryTask": "DeleteDeliveryTask"}
+    if operation in undone:
+        service.answer(undone[operation], "demo", BODIES[undone[operation]].SerializeToString())
 
     found = outcome(service, operation, body)
 
