@@ -6,7 +6,7 @@ The oracle of `differences` is the function that made the rows of the sample tab
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,8 @@ class Place:
     folder: Path
     rows: int
 
-    def run(self, dag_id: str) -> str:
-        run_id = self.stack.trigger(dag_id)
+    def run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        run_id = self.stack.trigger(dag_id, conf)
         self.wait(dag_id, run_id, "success")
         return run_id
 
