@@ -22,7 +22,7 @@ $(E2E): $(READY)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[e2e]"
 	@touch $@
 
-demo: $(READY)   ## emulator + real Airflow + every example pipeline, then compare every row
+demo: $(READY)   ## emulator + real Airflow + the exports and windows of dags/, then compare every row
 	@$(BIN)/python -m tests.system.demo
 
 test: $(READY)   ## every test that needs no cloud account, in under ten minutes
