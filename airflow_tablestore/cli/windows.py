@@ -45,6 +45,7 @@ def run_windows(arguments: Namespace, spec: IncrementalSpec, session: Session, p
             progress=progress,
             force=arguments.force,
             repin=arguments.repin,
+            stops_at_loss=spec.self_dependent,
         )
         for number, report in enumerate(reports):
             _tell(report, session, number, as_json=arguments.json)

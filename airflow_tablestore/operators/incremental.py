@@ -260,9 +260,9 @@ def _exported(task: AskedTask, context: Context, run: OpenWindows, asked: Asked)
     if not asked.is_range:
         yield export_window(run.export, run.services, asked.span, **arguments)
         return
-    for number, report in enumerate(
-        export_range(run.export, run.services, asked.span.start, asked.span.end, **arguments), start=1
-    ):
+    begin, end = asked.span.start, asked.span.end
+    reports = export_range(run.export, run.services, begin, end, **arguments, stops_at_loss=task.depends_on_past)
+    for number, report in enumerate(reports, start=1):
         told = "stood already" if report.was_published else f"{report.rows:,} rows"
         task.log.info("Window %d of %d, %s: %s.", number, asked.count, report.window, told)
         yield report

@@ -8,12 +8,12 @@ export. The three steps are three functions because they are three tasks in Airf
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_tablestore.errors import NotDue, PositionLost, SpecError, StartOver, Superseded
+from airflow_tablestore.errors import NotDue, PositionLost, SpecError, StartOver, Superseded, WindowLost
 from airflow_tablestore.pipeline.contract import Progress, Quiet
 from airflow_tablestore.pipeline.ledger import NeighboursChanged, WindowEntry, WindowState
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
@@ -114,10 +114,13 @@ def export_range(
     progress: Progress | None = None,
     force: bool = False,
     repin: bool = False,
+    stops_at_loss: bool = False,
 ) -> Iterator[WindowReport]:
     """Each window of the grid between two of its boundaries, in order, under its own key; every record is fetched once.
 
+    :param stops_at_loss: a lost window ends it at once; else those behind it are exported first.
     :raises SpecError: `begin` or `end` is no boundary of the grid, or they hold no window.
+    :raises WindowLost: while iterating: some windows are lost; their span is `start` to `end`.
     """
     for name, moment in (("begin", begin), ("end", end)):
         if export.grid.at(moment) is None:
@@ -127,9 +130,10 @@ def export_range(
     if not windows:
         raise SpecError(f"there is no window from {begin} to {end}")
     ahead: Ahead = {}
-    return (
-        _export_window(export, services, window, attempt, progress or Quiet(), force, repin, ahead)
-        for window in windows
+    return _each(
+        windows,
+        lambda window: _export_window(export, services, window, attempt, progress or Quiet(), force, repin, ahead),
+        stops_at_loss,
     )
 
 
@@ -239,7 +243,33 @@ def accept_loss(export: Incremental, services: WindowServices, window: Window, r
     return accepted
 
 
-# ---- one window in one process
+# ---- windows in one process
+
+
+def _each(
+    windows: Sequence[Window], act: Callable[[Window], WindowReport], stops_at_loss: bool
+) -> Iterator[WindowReport]:
+    lost: list[WindowLost] = []
+    for window in windows:
+        try:
+            report = act(window)
+        except WindowLost as error:
+            lost.append(error)
+            if stops_at_loss:
+                break
+        else:
+            yield report
+    if len(lost) == 1:
+        raise lost[0]
+    if lost:
+        first, last = lost[0], lost[-1]
+        raise WindowLost(
+            f"{len(lost)} windows are lost between {first.start.isoformat()} and {last.end.isoformat()}; the others "
+            f"stand. {first}",
+            start=first.start,
+            end=last.end,
+            reason=first.reason,
+        ) from first
 
 
 def _export_window(

@@ -407,6 +407,21 @@ def test_a_window_from_before_the_stream_is_lost(case):
     assert case.at(15).run(1).rows == 0
 
 
+@pytest.mark.parametrize("stops_at_loss", [False, True])
+def test_a_range_exports_what_stands_behind_lost_windows(case, stops_at_loss):
+    case.at(6).stream.renew()
+    case.at(16).write()
+    case.at(30)
+
+    with pytest.raises(WindowLost, match="ledger accept-loss") as lost:
+        for _ in export_range(case.export, case.services, START, START + 4 * EVERY, stops_at_loss=stops_at_loss):
+            pass
+
+    assert lost.value.start == window(0).start
+    assert lost.value.end == window(0 if stops_at_loss else 1).end
+    assert case.ids(3) == (None if stops_at_loss else [0])
+
+
 def test_a_stream_switched_off_and_on_is_noticed_whatever_its_clock_says(case):
     case.at(10).run(0)
     case.at(-1).stream.renew()
