@@ -12,9 +12,9 @@ from airflow_tablestore.cli.session import Session
 from airflow_tablestore.client import NO_RETRY, Client
 from airflow_tablestore.errors import Rejected
 from airflow_tablestore.pipeline.connections import tablestore_endpoint
-from airflow_tablestore.pipeline.coverage import MARGIN
-from airflow_tablestore.pipeline.history import LOOK_BACK, Fate, history, readable_from, stretches
-from airflow_tablestore.pipeline.ledger import Ledger
+from airflow_tablestore.pipeline.incremental.coverage import MARGIN
+from airflow_tablestore.pipeline.incremental.history import LOOK_BACK, Fate, history, readable_from, stretches
+from airflow_tablestore.pipeline.incremental.ledger import Ledger
 from airflow_tablestore.pipeline.sources.stream import pin_changes
 from airflow_tablestore.pipeline.status_table import KEYS, StatusTable
 from airflow_tablestore.pipeline.window import EPOCH, Window

@@ -11,8 +11,8 @@ from airflow_tablestore.cli.patient import Patient, Status, Step
 from airflow_tablestore.cli.session import Session
 from airflow_tablestore.consumer.table import cut_at, full_range
 from airflow_tablestore.errors import Rejected, TablestoreError
-from airflow_tablestore.pipeline.division import UNSUPPORTED
-from airflow_tablestore.pipeline.full_export import FullExport, Services, pinned_schema
+from airflow_tablestore.pipeline.full_export.division import UNSUPPORTED
+from airflow_tablestore.pipeline.full_export.export import FullExport, Services, pinned_schema
 from airflow_tablestore.spec import FullExportSpec
 from airflow_tablestore.spec.build import full_export
 from airflow_tablestore.wire.table import MEBIBYTE, RangeRead, compute_split_points, get_range

@@ -14,8 +14,8 @@ from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.client import Client
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
-from airflow_tablestore.pipeline.drain import drain
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
+from airflow_tablestore.pipeline.tunnel.drain import drain
 from airflow_tablestore.spec import load
 from airflow_tablestore.spec.build_stream import stream
 from airflow_tablestore.spec.kinds.stream import StreamSpec

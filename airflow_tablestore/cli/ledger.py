@@ -12,7 +12,15 @@ from airflow_tablestore.cli.session import OK, Session
 from airflow_tablestore.cli.times import moment, on_grid
 from airflow_tablestore.cli.windows import line_as_json, told_stretch
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.history import LOOK_BACK, Fate, Line, acceptances, history, readable_from, stretches
+from airflow_tablestore.pipeline.incremental.history import (
+    LOOK_BACK,
+    Fate,
+    Line,
+    acceptances,
+    history,
+    readable_from,
+    stretches,
+)
 from airflow_tablestore.pipeline.window import EPOCH, Window
 from airflow_tablestore.spec import IncrementalSpec
 from airflow_tablestore.wire.table import describe_table

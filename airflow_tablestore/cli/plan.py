@@ -15,10 +15,10 @@ from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.consumer.table import KeyRange, Sender, cut_by_size
 from airflow_tablestore.errors import Rejected
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Picked, Schema
-from airflow_tablestore.pipeline.division import UNSUPPORTED, divide
-from airflow_tablestore.pipeline.full_export import pinned_schema, sink_of
+from airflow_tablestore.pipeline.full_export.division import UNSUPPORTED, divide
+from airflow_tablestore.pipeline.full_export.export import pinned_schema, sink_of
+from airflow_tablestore.pipeline.full_export.plan import Split
 from airflow_tablestore.pipeline.manifest import Manifest
-from airflow_tablestore.pipeline.plan import Split
 from airflow_tablestore.spec import IncrementalSpec, load
 from airflow_tablestore.spec.kinds.restore import RestoreSpec
 from airflow_tablestore.wire.plainbuffer import decode_rows

@@ -16,8 +16,8 @@ from airflow_tablestore.cli.session import INTERRUPTED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline import full_export
 from airflow_tablestore.pipeline.contract import Report
+from airflow_tablestore.pipeline.full_export import export as full_export
 from airflow_tablestore.pipeline.progress import progress_for
 from airflow_tablestore.pipeline.run import run_key
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, load

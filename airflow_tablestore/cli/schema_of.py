@@ -10,7 +10,7 @@ from airflow_tablestore.cli.session import OK, Session, moment_of
 from airflow_tablestore.cli.table import lines
 from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN
-from airflow_tablestore.pipeline.full_export import pinned_schema, sink_of
+from airflow_tablestore.pipeline.full_export.export import pinned_schema, sink_of
 from airflow_tablestore.pipeline.sources.pinning import Pinned
 from airflow_tablestore.pipeline.sources.stream import pin_changes
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec

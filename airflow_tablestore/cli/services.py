@@ -13,9 +13,9 @@ from airflow_tablestore.client import Client, OnRetry, RetryPolicy
 from airflow_tablestore.client.endpoint import Endpoint
 from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_endpoint, tablestore_endpoint
-from airflow_tablestore.pipeline.full_export import FullExport, Services
-from airflow_tablestore.pipeline.incremental import Incremental, WindowServices
-from airflow_tablestore.pipeline.ledger import Ledger
+from airflow_tablestore.pipeline.full_export.export import FullExport, Services
+from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices
+from airflow_tablestore.pipeline.incremental.ledger import Ledger
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, PipelineSpec, load
 from airflow_tablestore.spec.build import full_export, incremental

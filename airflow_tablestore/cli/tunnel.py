@@ -18,7 +18,7 @@ from airflow_tablestore.client import Client
 from airflow_tablestore.consumer.tunnel import Settings, TunnelReader, Until
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.connections import tablestore_endpoint
-from airflow_tablestore.pipeline.tunnels import (
+from airflow_tablestore.pipeline.tunnel.tunnels import (
     Looked,
     Wanted,
     ensure_tunnel,

@@ -13,10 +13,18 @@ from airflow_tablestore.cli.session import OK, Session
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.cli.times import asked_span, refuse_options
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.history import LOOK_BACK, Fate, Line, Stretch, history, readable_from, stretches
-from airflow_tablestore.pipeline.incremental import WindowReport, export_range
+from airflow_tablestore.pipeline.incremental.export import WindowReport, export_range
+from airflow_tablestore.pipeline.incremental.history import (
+    LOOK_BACK,
+    Fate,
+    Line,
+    Stretch,
+    history,
+    readable_from,
+    stretches,
+)
+from airflow_tablestore.pipeline.incremental.standing import sink_of
 from airflow_tablestore.pipeline.window import EPOCH, Window
-from airflow_tablestore.pipeline.window_standing import sink_of
 from airflow_tablestore.spec import IncrementalSpec
 from airflow_tablestore.wire.table import StreamDetails, describe_table
 

@@ -1,7 +1,7 @@
 """A table's rows into objects or into another table, as three tasks: plan, one mapped export per split, publish.
 
-Thin: each operator builds the export from its arguments, calls one function of `pipeline.full_export` and returns its
-report. `full_export` puts the three together for a DAG file written by hand; the factory does the same for a spec.
+Thin: each operator builds the export from its arguments, calls one function of `pipeline.full_export.export` and
+returns its report. `full_export` puts the three together for a DAG file written by hand; the factory does so for specs.
 Between the tasks go keys, upload ids and counts, never rows and never secrets.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_tablestore.operators.lineage import ExportLineage
-    from airflow_tablestore.pipeline.full_export import FullExport, Services
+    from airflow_tablestore.pipeline.full_export.export import FullExport, Services
     from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 
 TOLD_WITH_ASSET = ("rows", "bytes", "objects", "manifest")
@@ -85,7 +85,7 @@ class FullExportTask(BaseOperator):
     @contextmanager
     def open(self, context: Context) -> Iterator[OpenExport]:
         """The export of this run, ready to go; errors that no retry can help end the task for good."""
-        from airflow_tablestore.pipeline.full_export import Services
+        from airflow_tablestore.pipeline.full_export.export import Services
         from airflow_tablestore.spec.build import full_export
 
         with retried_only_where_it_helps(self.task_id.rpartition(".")[0]):
@@ -111,7 +111,7 @@ class PlanFullExportOperator(FullExportTask):
         self.repin = repin
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from airflow_tablestore.pipeline.full_export import plan
+        from airflow_tablestore.pipeline.full_export.export import plan
         from airflow_tablestore.pipeline.run import run_key
 
         key = run_key(moment(context), context["run_id"])
@@ -146,8 +146,8 @@ class ExportSplitOperator(FullExportTask):
         self.split = split
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_tablestore.pipeline.full_export import export_split
-        from airflow_tablestore.pipeline.plan import PlanHead, Split
+        from airflow_tablestore.pipeline.full_export.export import export_split
+        from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split
         from airflow_tablestore.pipeline.progress import LogProgress
 
         head, split = PlanHead.from_json(dict(self.head)), Split.from_json(dict(self.split))
@@ -194,8 +194,8 @@ class PublishExportOperator(FullExportTask):
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_tablestore.operators.lineage import ExportLineage
-        from airflow_tablestore.pipeline.full_export import publish
-        from airflow_tablestore.pipeline.plan import PlanHead, SplitReport
+        from airflow_tablestore.pipeline.full_export.export import publish
+        from airflow_tablestore.pipeline.full_export.plan import PlanHead, SplitReport
 
         head = PlanHead.from_json(dict(self.head))
         # A slice of the lazy sequence is one request; iterating over it makes one for each split.

@@ -1,7 +1,7 @@
 """Windows of a table's changes into objects: one task, or three where a window is mapped over workers.
 
 Thin: each operator builds the export from its arguments, finds out which windows its run is for, calls one function of
-`pipeline.incremental` and returns its numbers. A window that is not due yet is waited for without a worker.
+`pipeline.incremental.export` and returns its numbers. A window that is not due yet is waited for without a worker.
 `incremental` puts the tasks together for a DAG file written by hand; the factory does the same for a spec.
 """
 
@@ -29,7 +29,7 @@ from airflow_tablestore.operators.windows import (
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
-    from airflow_tablestore.pipeline.incremental import WindowReport
+    from airflow_tablestore.pipeline.incremental.export import WindowReport
 
 LABEL = "{{ part_label }}"
 """Each mapped task puts its part's label there, so that the grid shows shards and not numbers."""
@@ -57,7 +57,7 @@ class PlanWindowOperator(AskedTask):
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from airflow_tablestore.pipeline.incremental import plan_window
+        from airflow_tablestore.pipeline.incremental.export import plan_window
 
         with self.open() as run:
             asked = self.asked(context, run)
@@ -95,7 +95,7 @@ class ExportShardsOperator(IncrementalTask):
         self.part = part
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_tablestore.pipeline.incremental import ShardPart, WindowHead, export_part
+        from airflow_tablestore.pipeline.incremental.export import ShardPart, WindowHead, export_part
         from airflow_tablestore.pipeline.progress import LogProgress
 
         head, part = WindowHead.from_json(dict(self.head)), ShardPart.from_json(dict(self.part))
@@ -144,7 +144,7 @@ class PublishWindowOperator(PublishingTask):
             return self.tell(context, run, asked, summary_of(self.pipeline, report.window, [report]))
 
     def _published(self, context: Context, run: OpenWindows) -> WindowReport:
-        from airflow_tablestore.pipeline.incremental import PartReport, WindowHead, publish_window
+        from airflow_tablestore.pipeline.incremental.export import PartReport, WindowHead, publish_window
 
         head = WindowHead.from_json(dict(self.head))
         # A slice of the lazy sequence is one request; iterating over it makes one for each part.
@@ -248,7 +248,7 @@ def window_params() -> dict[str, Param]:
 
 def _exported(task: AskedTask, context: Context, run: OpenWindows, asked: Asked) -> Iterator[WindowReport]:
     """The windows of a run, one after another, each published before the next is read."""
-    from airflow_tablestore.pipeline.incremental import export_range, export_window
+    from airflow_tablestore.pipeline.incremental.export import export_range, export_window
     from airflow_tablestore.pipeline.progress import LogProgress
 
     arguments: dict[str, Any] = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_tablestore.operators.places import Dataset as Place
     from airflow_tablestore.operators.summary import Summary
     from airflow_tablestore.pipeline.contract import Report, Schema
-    from airflow_tablestore.pipeline.incremental import Incremental, WindowServices
+    from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices
     from airflow_tablestore.pipeline.window import Window
 
 
@@ -64,7 +64,7 @@ def lineage_of_windows(
 
     None when nothing was read.
     """
-    from airflow_tablestore.pipeline.window_standing import sink_of
+    from airflow_tablestore.pipeline.incremental.standing import sink_of
 
     manifest = sink_of(export, services, last).standing()
     if manifest is None or summary.windows == summary.windows_found_published:

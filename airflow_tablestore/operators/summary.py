@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_tablestore.pipeline.incremental import WindowReport
+    from airflow_tablestore.pipeline.incremental.export import WindowReport
     from airflow_tablestore.pipeline.window import Window
 
 TOLD_WITH_ASSET = (

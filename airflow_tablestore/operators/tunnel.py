@@ -1,7 +1,7 @@
 """Tunnels of a table, owned by a DAG: make, delete, list, describe, and drain into objects.
 
-Thin: each operator builds what it needs from its arguments, calls one function of `pipeline.tunnels` or
-`pipeline.drain`, and returns what that found. Doing any of them again does no harm, so Airflow's retries are safe.
+Thin: each operator builds what it needs from its arguments, calls one function of `pipeline.tunnel.tunnels` or
+`pipeline.tunnel.drain`, and returns what that found. Doing any of them again does no harm: Airflow may retry.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
     from airflow_tablestore.client import Client
-    from airflow_tablestore.pipeline.tunnels import Wanted
+    from airflow_tablestore.pipeline.tunnel.tunnels import Wanted
     from airflow_tablestore.spec.kinds.stream import StreamSpec
 
 COLOR = "#dff0ee"
@@ -85,7 +85,7 @@ class CreateTunnelOperator(TunnelOperator):
         self.end = end
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_tablestore.pipeline.tunnels import ensure_tunnel, tunnel_json
+        from airflow_tablestore.pipeline.tunnel.tunnels import ensure_tunnel, tunnel_json
 
         with self.client() as client:
             ensured = ensure_tunnel(client, self.wanted())
@@ -98,7 +98,7 @@ class CreateTunnelOperator(TunnelOperator):
 
         :raises SpecError: a type that there is not, or a time that is none.
         """
-        from airflow_tablestore.pipeline.tunnels import Wanted
+        from airflow_tablestore.pipeline.tunnel.tunnels import Wanted
         from airflow_tablestore.wire.tunnel import StartFlag, TunnelType
 
         if self.tunnel_type not in tuple(TunnelType):
@@ -114,7 +114,7 @@ class DeleteTunnelOperator(TunnelOperator):
     """Deletes a tunnel and how far it was. Returns whether there was one."""
 
     def execute(self, context: Context) -> bool:
-        from airflow_tablestore.pipeline.tunnels import remove_tunnel
+        from airflow_tablestore.pipeline.tunnel.tunnels import remove_tunnel
 
         with self.client() as client:
             was_there = remove_tunnel(client, self.table, self.tunnel)
@@ -126,7 +126,7 @@ class ListTunnelsOperator(TableTunnelsOperator):
     """Lists the tunnels of a table. Returns them, and shows them in the log as a table."""
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from airflow_tablestore.pipeline.tunnels import tunnel_json
+        from airflow_tablestore.pipeline.tunnel.tunnels import tunnel_json
         from airflow_tablestore.wire.tunnel import list_tunnels
 
         with self.client() as client:
@@ -141,7 +141,7 @@ class DescribeTunnelOperator(TunnelOperator):
     log shows the channels as a table."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_tablestore.pipeline.tunnels import look
+        from airflow_tablestore.pipeline.tunnel.tunnels import look
 
         with self.client() as client:
             found = look(client, self.table, self.tunnel)
@@ -199,8 +199,8 @@ class ConsumeTunnelOperator(BaseOperator):
         return _spec(self.pipeline, self.timezone, self.source, self.sink, self.run_settings, self.limits)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_tablestore.pipeline.drain import drain
         from airflow_tablestore.pipeline.progress import LogProgress
+        from airflow_tablestore.pipeline.tunnel.drain import drain
         from airflow_tablestore.spec.build_stream import stream
 
         with retried_only_where_it_helps():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_tablestore.operators.lineage import ExportLineage
     from airflow_tablestore.operators.summary import Summary
-    from airflow_tablestore.pipeline.incremental import Incremental, WindowServices
+    from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices
     from airflow_tablestore.pipeline.window import Window
     from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
 
@@ -101,7 +101,7 @@ class IncrementalTask(BaseOperator):
     @contextmanager
     def open(self) -> Iterator[OpenWindows]:
         """The export, ready to go; errors that no retry can help end the task for good."""
-        from airflow_tablestore.pipeline.incremental import WindowServices
+        from airflow_tablestore.pipeline.incremental.export import WindowServices
         from airflow_tablestore.spec.build import incremental
 
         with retried_only_where_it_helps(self.task_id.rpartition(".")[0]), ExitStack() as opened:
@@ -168,7 +168,7 @@ class AskedTask(IncrementalTask):
         return self.execute(context)
 
     def _wait_until_due(self, run: OpenWindows, window: Window) -> None:
-        from airflow_tablestore.pipeline.incremental import check_due
+        from airflow_tablestore.pipeline.incremental.export import check_due
 
         while True:
             try:

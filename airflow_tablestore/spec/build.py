@@ -15,8 +15,8 @@ from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.jsonl import JsonLines
 from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.formats.text import Text
-from airflow_tablestore.pipeline.full_export import FullExport
-from airflow_tablestore.pipeline.incremental import Incremental
+from airflow_tablestore.pipeline.full_export.export import FullExport
+from airflow_tablestore.pipeline.incremental.export import Incremental
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection, TableSelection, Unknown
 from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget, WriteMode
 from airflow_tablestore.pipeline.window import Window

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from airflow_tablestore.pipeline.contract import Column, Limits
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
-from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
+from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
 from airflow_tablestore.spec.kinds.restore import ObjectsSource, RestoreSpec
 from airflow_tablestore.spec.placeholders import render
 from airflow_tablestore.wire.row import ColumnType

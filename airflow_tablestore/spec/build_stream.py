@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_tablestore.pipeline.drain import Drain
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
-from airflow_tablestore.pipeline.tunnels import Wanted
+from airflow_tablestore.pipeline.tunnel.drain import Drain
+from airflow_tablestore.pipeline.tunnel.tunnels import Wanted
 from airflow_tablestore.spec.build import MEGABYTE, format_of, limits_of
 from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.spec.placeholders import render

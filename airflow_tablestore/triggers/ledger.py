@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_tablestore.client import Client
-    from airflow_tablestore.pipeline.ledger import Ledger
+    from airflow_tablestore.pipeline.incremental.ledger import Ledger
 
 Answer = dict[str, Any]
 """`{"done": …}` with what was found out, or `{"error": sentence}`."""
@@ -87,7 +87,7 @@ class LedgerTrigger(BaseTrigger):
         """
         from airflow_tablestore.client import Client
         from airflow_tablestore.pipeline.connections import tablestore_endpoint
-        from airflow_tablestore.pipeline.ledger import Ledger
+        from airflow_tablestore.pipeline.incremental.ledger import Ledger
 
         watched = self.watched
         try:
@@ -119,7 +119,7 @@ class WindowPublishedTrigger(LedgerTrigger):
         return {"begin": self.span.start.isoformat(), "end": self.span.end.isoformat()}
 
     def ask(self, client: Client, ledger: Ledger) -> Answer | None:
-        from airflow_tablestore.pipeline.coverage import coverage
+        from airflow_tablestore.pipeline.incremental.coverage import coverage
 
         found = coverage(ledger, self.span)
         if found.is_complete:
@@ -156,7 +156,7 @@ class StreamExpiryRiskTrigger(LedgerTrigger):
         return {"grid": grid_to_json(self.grid), "within_seconds": self.within.total_seconds(), "start": self.start}
 
     def ask(self, client: Client, ledger: Ledger) -> Answer | None:
-        from airflow_tablestore.pipeline.coverage import expiry_risk
+        from airflow_tablestore.pipeline.incremental.coverage import expiry_risk
 
         start = datetime.fromisoformat(self.start) if self.start else None
         risk = expiry_risk(client, ledger, self.watched.table, self.grid, start)

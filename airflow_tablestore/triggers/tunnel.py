@@ -59,7 +59,7 @@ class TunnelCaughtUpTrigger(BaseTrigger):
         """
         from airflow_tablestore.client import Client
         from airflow_tablestore.pipeline.connections import tablestore_endpoint
-        from airflow_tablestore.pipeline.tunnels import look
+        from airflow_tablestore.pipeline.tunnel.tunnels import look
 
         try:
             with Client(tablestore_endpoint(fields_of(connection))) as client:

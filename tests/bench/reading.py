@@ -18,7 +18,7 @@ from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.consumer.table import KeyRange
 from airflow_tablestore.pipeline.contract import Column, Schema
 from airflow_tablestore.pipeline.formats.csv import Csv
-from airflow_tablestore.pipeline.plan import Slice
+from airflow_tablestore.pipeline.full_export.plan import Slice
 from airflow_tablestore.pipeline.selection import TableSelection
 from airflow_tablestore.pipeline.sources.table import TableSlice
 from airflow_tablestore.wire.decode import Decoder

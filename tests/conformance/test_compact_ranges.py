@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_tablestore.consumer.table import full_range, pages
 from airflow_tablestore.errors import ProtocolError, Rejected
 from airflow_tablestore.pipeline.contract import Column, Schema
-from airflow_tablestore.pipeline.plan import Slice
+from airflow_tablestore.pipeline.full_export.plan import Slice
 from airflow_tablestore.pipeline.selection import TableSelection
 from airflow_tablestore.pipeline.sources.table import TableSlice
 from airflow_tablestore.wire.row import ColumnType, Row, Value

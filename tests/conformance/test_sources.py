@@ -8,7 +8,7 @@ import pytest
 
 from airflow_tablestore.consumer.table import full_range
 from airflow_tablestore.pipeline.contract import Column, Picked, Schema
-from airflow_tablestore.pipeline.plan import Slice
+from airflow_tablestore.pipeline.full_export.plan import Slice
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection, TableSelection
 from airflow_tablestore.pipeline.sources.stream import Decoding, StreamSource
 from airflow_tablestore.pipeline.sources.table import TableSlice

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.formats.csv import Csv
-from airflow_tablestore.pipeline.incremental import Incremental, WindowServices, export_window
+from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices, export_window
 from airflow_tablestore.pipeline.layout import SUCCESS
 from airflow_tablestore.pipeline.manifest import is_complete, read_manifest
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection

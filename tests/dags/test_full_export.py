@@ -168,7 +168,7 @@ def test_the_command_line_publishes_the_same_objects(place):
     from airflow_tablestore.hooks.oss import ObjectStoreHook
     from airflow_tablestore.hooks.tablestore import TablestoreHook
     from airflow_tablestore.pipeline.contract import Quiet
-    from airflow_tablestore.pipeline.full_export import Services, run
+    from airflow_tablestore.pipeline.full_export.export import Services, run
     from airflow_tablestore.spec.build import full_export
     from airflow_tablestore.spec.load import load
 

@@ -14,7 +14,7 @@ from airflow.sdk import DAG
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.hooks.tablestore import TablestoreHook
-from airflow_tablestore.pipeline.ledger import Ledger, WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowEntry, WindowState
 from airflow_tablestore.pipeline.window import CalendarGrid, FixedGrid, Unit, Window
 from airflow_tablestore.sensors.windows import STATUS_TABLE, StreamExpiryRiskSensor, WindowPublishedSensor
 from airflow_tablestore.triggers.ledger import grid_from_json, grid_to_json

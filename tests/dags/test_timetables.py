@@ -240,7 +240,7 @@ def test_hours_are_contiguous_when_clocks_are_moved(day):
         CalendarWindowTimetable("day", "Asia/Shanghai", timedelta(minutes=10)),
         CalendarWindowTimetable("hour", BERLIN),
     ],
-    ids=str,
+    ids=lambda timetable: timetable.summary,
 )
 def test_what_airflow_stores_is_the_same_timetable(timetable):
     again = stored(timetable).timetable

@@ -21,7 +21,7 @@ from airflow_tablestore.operators.tunnel import (
     ListTunnelsOperator,
     TellStreamOperator,
 )
-from airflow_tablestore.pipeline.channels import published
+from airflow_tablestore.pipeline.tunnel.channels import published
 from airflow_tablestore.sensors.tunnel import TunnelCaughtUpSensor
 from tests.dags.waiting import first_word
 

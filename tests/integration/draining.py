@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.consumer.tunnel import Settings
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE
-from airflow_tablestore.pipeline.channels import published
-from airflow_tablestore.pipeline.drain import Drain, DrainReport, drain
 from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget
-from airflow_tablestore.pipeline.tunnels import Wanted
+from airflow_tablestore.pipeline.tunnel.channels import published
+from airflow_tablestore.pipeline.tunnel.drain import Drain, DrainReport, drain
+from airflow_tablestore.pipeline.tunnel.tunnels import Wanted
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.tunnel import TunnelType
 from tests.conformance.folder_store import FolderStore

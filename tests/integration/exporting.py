@@ -16,7 +16,14 @@ from typing import Any
 
 from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.formats.csv import Csv
-from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, WriteMode, run
+from airflow_tablestore.pipeline.full_export.export import (
+    FullExport,
+    ObjectTarget,
+    Services,
+    TableSelection,
+    WriteMode,
+    run,
+)
 from tests.conformance.exports import PIPELINE, PREFIX
 from tests.conformance.folder_store import FolderStore
 from tests.conformance.memory_table import MemoryTable, numbered

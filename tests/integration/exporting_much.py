@@ -10,7 +10,7 @@ from typing import Any
 from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.parquet import Parquet
-from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, run
+from airflow_tablestore.pipeline.full_export.export import FullExport, ObjectTarget, Services, TableSelection, run
 from airflow_tablestore.pipeline.store import Part, crc64_of
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.plainbuffer import decode_key, encode_rows

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import airflow_tablestore.pipeline.window_planning
-import airflow_tablestore.pipeline.window_reading  # noqa: F401
+import airflow_tablestore.pipeline.incremental.planning
+import airflow_tablestore.pipeline.incremental.reading  # noqa: F401
 from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE
-from airflow_tablestore.pipeline.incremental import Incremental, WindowServices, export_window
+from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices, export_window
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.wire.call import Call
 from tests.conformance.folder_store import FolderStore

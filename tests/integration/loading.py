@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET
 from airflow_tablestore.pipeline.contract import Limits
-from airflow_tablestore.pipeline.full_export import FullExport, Services, TableSelection, Unknown, run
+from airflow_tablestore.pipeline.full_export.export import FullExport, Services, TableSelection, Unknown, run
 from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute, MaxComputeEndpoint
 from airflow_tablestore.pipeline.target import TableTarget
 from tests.conformance.memory_table import MemoryTable, numbered

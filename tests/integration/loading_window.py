@@ -11,11 +11,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import airflow_tablestore.pipeline.window_planning
-import airflow_tablestore.pipeline.window_reading
-import airflow_tablestore.pipeline.window_table  # noqa: F401
+import airflow_tablestore.pipeline.incremental.planning
+import airflow_tablestore.pipeline.incremental.reading
+import airflow_tablestore.pipeline.incremental.table  # noqa: F401
 from airflow_tablestore.pipeline.contract import Limits
-from airflow_tablestore.pipeline.incremental import Incremental, WindowServices, export_window
+from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices, export_window
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.window import Window

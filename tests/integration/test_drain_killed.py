@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_tablestore.emulator import Emulator
-from airflow_tablestore.pipeline.channels import channels_at, published
+from airflow_tablestore.pipeline.tunnel.channels import channels_at, published
 from airflow_tablestore.wire.tunnel import StartFlag, StreamRange, TunnelType, create_tunnel, describe_tunnel
 from tests.conformance.folder_store import FolderStore
 from tests.integration.draining import CHANGING, PREFIX, Steps, drain_of, drained, versions_published

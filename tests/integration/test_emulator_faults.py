@@ -17,7 +17,7 @@ from airflow_tablestore.emulator.__main__ import main
 from airflow_tablestore.errors import ProtocolError, Rejected
 from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.formats.csv import Csv
-from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, run
+from airflow_tablestore.pipeline.full_export.export import FullExport, ObjectTarget, Services, TableSelection, run
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.plainbuffer import decode_rows

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_tablestore.pipeline.full_export import Services, export_split, plan, publish, run
+from airflow_tablestore.pipeline.full_export.export import Services, export_split, plan, publish, run
 from airflow_tablestore.pipeline.layout import SUCCESS
 from airflow_tablestore.pipeline.manifest import is_complete, read_manifest
 from airflow_tablestore.pipeline.publish import STEPS, publish_objects

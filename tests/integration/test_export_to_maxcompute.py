@@ -17,7 +17,7 @@ from odps import ODPS
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET
 from airflow_tablestore.errors import DirtyLimitExceeded, Rejected, RetryLater, SpecError, StartOver
-from airflow_tablestore.pipeline.full_export import Services, export_split, plan, publish, run
+from airflow_tablestore.pipeline.full_export.export import Services, export_split, plan, publish, run
 from airflow_tablestore.pipeline.sinks.arrow_body import framed
 from airflow_tablestore.pipeline.table_upload import claim_of
 from airflow_tablestore.pipeline.warehouse import Partition

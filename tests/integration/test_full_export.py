@@ -23,7 +23,7 @@ from airflow_tablestore.pipeline.formats.compression import Compression
 from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.jsonl import JsonLines
 from airflow_tablestore.pipeline.formats.parquet import Parquet
-from airflow_tablestore.pipeline.full_export import (
+from airflow_tablestore.pipeline.full_export.export import (
     FullExport,
     ObjectTarget,
     Services,

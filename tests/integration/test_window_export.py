@@ -22,7 +22,7 @@ from airflow_tablestore.errors import NotDue, SpecError, WindowLost
 from airflow_tablestore.pipeline.contract import Limits, Picked
 from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.parquet import Parquet
-from airflow_tablestore.pipeline.incremental import (
+from airflow_tablestore.pipeline.incremental.export import (
     Incremental,
     WindowReport,
     WindowServices,

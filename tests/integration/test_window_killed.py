@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airflow_tablestore.emulator import Emulator
-from airflow_tablestore.pipeline.incremental import export_window
+from airflow_tablestore.pipeline.incremental.export import export_window
 from airflow_tablestore.pipeline.window import Window
 from tests.conformance.folder_store import FolderStore
 from tests.conformance.windows import EVERY, GRID, published_ids

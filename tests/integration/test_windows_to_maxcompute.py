@@ -15,7 +15,7 @@ import pytest
 
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.errors import RetryLater, SpecError, Superseded
-from airflow_tablestore.pipeline.incremental import (
+from airflow_tablestore.pipeline.incremental.export import (
     WindowServices,
     export_part,
     export_range,
@@ -24,7 +24,7 @@ from airflow_tablestore.pipeline.incremental import (
     plan_window,
     publish_window,
 )
-from airflow_tablestore.pipeline.ledger import WindowState
+from airflow_tablestore.pipeline.incremental.ledger import WindowState
 from airflow_tablestore.pipeline.window import Window
 from tests.conformance.windows import EVERY, GRID
 from tests.integration.exporting_window import Steps, client_of

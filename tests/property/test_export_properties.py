@@ -17,7 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from airflow_tablestore.errors import StartOver, Superseded
 from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.formats.parquet import Parquet
-from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, WriteMode, run
+from airflow_tablestore.pipeline.full_export.export import (
+    FullExport,
+    ObjectTarget,
+    Services,
+    TableSelection,
+    WriteMode,
+    run,
+)
 from airflow_tablestore.pipeline.manifest import is_complete, read_manifest
 from airflow_tablestore.pipeline.publish import STEPS, publish_objects
 from airflow_tablestore.pipeline.sources.conversion import others_as_json

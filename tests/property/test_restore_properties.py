@@ -11,10 +11,10 @@ from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.jsonl import JsonLines
 from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.formats.text import Text
-from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection
-from airflow_tablestore.pipeline.full_export import run as export
-from airflow_tablestore.pipeline.restore import RestoreServices, run
-from airflow_tablestore.pipeline.restore_job import PublishedSource, Restore, RowTarget
+from airflow_tablestore.pipeline.full_export.export import FullExport, ObjectTarget, Services, TableSelection
+from airflow_tablestore.pipeline.full_export.export import run as export
+from airflow_tablestore.pipeline.restore.job import PublishedSource, Restore, RowTarget
+from airflow_tablestore.pipeline.restore.restore import RestoreServices, run
 from airflow_tablestore.wire.row import Cell, ColumnType, Row
 from airflow_tablestore.wire.table import KeyColumn
 from tests.conformance.format_pack import same

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_tablestore.errors import NotDue, RetryLater, StartOver, Superseded, WindowLost
-from airflow_tablestore.pipeline.incremental import (
+from airflow_tablestore.pipeline.incremental.export import (
     WindowServices,
     accept_loss,
     export_part,
@@ -25,7 +25,7 @@ from airflow_tablestore.pipeline.incremental import (
     plan_window,
     publish_window,
 )
-from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, WindowHead
+from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, WindowHead
 from tests.conformance.memory_store import MemoryStore
 from tests.conformance.memory_stream import MemoryStream
 from tests.conformance.windows import EVERY, GRID, START, export, published_ids, window

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from airflow_tablestore.client.retry import RetryPolicy
 from airflow_tablestore.consumer.table import Sender, show_key
 from airflow_tablestore.errors import Problem, RecordError, Rejected, RequestError, RetryLater, SpecError
-from airflow_tablestore.pipeline.restore_job import RowMode, RowTarget
+from airflow_tablestore.pipeline.restore.job import RowMode, RowTarget
 from airflow_tablestore.wire.batch_write import MOST_BYTES, Action, RowWrite, batch_write
 from airflow_tablestore.wire.plainbuffer import encode_put, encode_update
 from airflow_tablestore.wire.row import PrimaryKey, Row

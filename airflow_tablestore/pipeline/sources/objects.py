@@ -23,7 +23,7 @@ from airflow_tablestore.pipeline.formats.reading import FieldType, Unread, Value
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS, is_ours
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest
 from airflow_tablestore.pipeline.markers import success_of
-from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource
+from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource
 from airflow_tablestore.pipeline.store import StoredObject, crc64_of
 from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value, type_of
 from airflow_tablestore.wire.table import KeyColumn

@@ -15,7 +15,7 @@ import pyarrow as pa
 from airflow_tablestore.consumer.table import Sender, pages, show_key
 from airflow_tablestore.errors import RecordError
 from airflow_tablestore.pipeline.contract import JSON_MARK, OTHER_COLUMN, Batch, Schema
-from airflow_tablestore.pipeline.plan import Slice
+from airflow_tablestore.pipeline.full_export.plan import Slice
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.pipeline.sources.conversion import others_as_json, settled
 from airflow_tablestore.pipeline.sources.wide import whole_rows

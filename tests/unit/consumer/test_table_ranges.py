@@ -293,6 +293,6 @@ def test_the_same_place_in_the_same_row_is_not_read_for_ever():
 
 
 def test_a_plan_still_offers_the_range():
-    from airflow_tablestore.pipeline import plan
+    from airflow_tablestore.pipeline.full_export import plan
 
     assert plan.KeyRange is KeyRange

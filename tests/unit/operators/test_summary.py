@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from airflow_tablestore.operators.summary import Summary, summary_of
-from airflow_tablestore.pipeline.incremental import WindowReport
+from airflow_tablestore.pipeline.incremental.export import WindowReport
 from airflow_tablestore.pipeline.window import Window
 
 START = datetime(2026, 11, 20, 4, tzinfo=UTC)

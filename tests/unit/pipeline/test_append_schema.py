@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_tablestore.errors import ProtocolError, SpecError
-from airflow_tablestore.pipeline.full_export import Services, run
+from airflow_tablestore.pipeline.full_export.export import Services, run
 from airflow_tablestore.pipeline.manifest import Manifest
 from tests.conformance.folder_store import FolderStore
 from tests.conformance.memory_table import MemoryTable, numbered

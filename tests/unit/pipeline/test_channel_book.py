@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from airflow_tablestore.errors import ProtocolError, SpecError, Superseded
-from airflow_tablestore.pipeline.channels import ChannelBook, Entry, channels_at, claim_prefix, published
 from airflow_tablestore.pipeline.store import crc64_of
+from airflow_tablestore.pipeline.tunnel.channels import ChannelBook, Entry, channels_at, claim_prefix, published
 from airflow_tablestore.wire.tunnel_channel import Checkpoint
 from tests.conformance.memory_store import MemoryStore
 

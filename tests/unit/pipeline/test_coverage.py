@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow_tablestore.pipeline.coverage import MARGIN, covered, risk_of
-from airflow_tablestore.pipeline.ledger import WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.coverage import MARGIN, covered, risk_of
+from airflow_tablestore.pipeline.incremental.ledger import WindowEntry, WindowState
 from airflow_tablestore.pipeline.window import FixedGrid, Window
 
 START = datetime(2026, 11, 20, 4, tzinfo=UTC)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from airflow_tablestore.errors import Rejected, SpecError
-from airflow_tablestore.pipeline.division import MIB, MOST_SLICES, MOST_SLICES_IN_ALL, divide
+from airflow_tablestore.pipeline.full_export.division import MIB, MOST_SLICES, MOST_SLICES_IN_ALL, divide
 from airflow_tablestore.pipeline.selection import TableSelection
 from airflow_tablestore.wire.proto import table_pb2
 from airflow_tablestore.wire.table import SplitPoints

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_tablestore.errors import SpecError
-from airflow_tablestore.pipeline.history import Fate, acceptances, history, readable_from, stretches
-from airflow_tablestore.pipeline.ledger import WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.history import Fate, acceptances, history, readable_from, stretches
+from airflow_tablestore.pipeline.incremental.ledger import WindowEntry, WindowState
 from airflow_tablestore.pipeline.window import EPOCH, FixedGrid, Window
 from airflow_tablestore.wire.table import StreamDetails
 

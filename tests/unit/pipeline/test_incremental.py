@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_tablestore.errors import NotDue, SpecError, StartOver, WindowLost
-from airflow_tablestore.pipeline.incremental import (
+from airflow_tablestore.pipeline.incremental.export import (
     accept_loss,
     check_due,
     export_part,
@@ -20,12 +20,12 @@ from airflow_tablestore.pipeline.incremental import (
     publish_window,
     window_key,
 )
+from airflow_tablestore.pipeline.incremental.job import WindowReport
+from airflow_tablestore.pipeline.incremental.ledger import WindowState
+from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, WindowHead
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS
-from airflow_tablestore.pipeline.ledger import WindowState
 from airflow_tablestore.pipeline.manifest import read_manifest
 from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_job import WindowReport
-from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, WindowHead
 from tests.conformance.memory_stream import MemoryStream
 from tests.conformance.windows import EVERY, START, export, published, published_ids, run_due, services, window
 

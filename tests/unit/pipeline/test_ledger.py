@@ -13,7 +13,7 @@ from airflow_tablestore.consumer.stream import BEGIN, END, Place, Position
 from airflow_tablestore.errors import ProtocolError, RetryLater
 from airflow_tablestore.pipeline.boundaries import Boundary, position_from_json, position_to_json
 from airflow_tablestore.pipeline.contract import Column, Schema
-from airflow_tablestore.pipeline.ledger import Ledger, NeighboursChanged, WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, NeighboursChanged, WindowEntry, WindowState
 from airflow_tablestore.pipeline.status_table import CHUNK_BYTES, packed, unpacked
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.wire.row import ColumnType, SequenceInfo

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airflow_tablestore.errors import StartOver
-from airflow_tablestore.pipeline.full_export import Services, export_split, plan, publish
-from airflow_tablestore.pipeline.plan import Plan, SplitReport
+from airflow_tablestore.pipeline.full_export.export import Services, export_split, plan, publish
+from airflow_tablestore.pipeline.full_export.plan import Plan, SplitReport
 from tests.conformance.folder_store import FolderStore
 from tests.conformance.memory_table import MemoryTable, numbered
 from tests.integration.exporting import ROWS, export

@@ -14,9 +14,10 @@ from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.jsonl import JsonLines
 from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
-from airflow_tablestore.pipeline.full_export import FullExport, ObjectTarget, Services, TableSelection, WriteMode
-from airflow_tablestore.pipeline.full_export import run as export
-from airflow_tablestore.pipeline.restore import (
+from airflow_tablestore.pipeline.full_export.export import FullExport, ObjectTarget, Services, TableSelection, WriteMode
+from airflow_tablestore.pipeline.full_export.export import run as export
+from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
+from airflow_tablestore.pipeline.restore.restore import (
     PartReport,
     RestorePart,
     RestoreServices,
@@ -26,7 +27,6 @@ from airflow_tablestore.pipeline.restore import (
     survey,
     write_part,
 )
-from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
 from airflow_tablestore.wire.row import ColumnType, Row
 from airflow_tablestore.wire.table import KeyColumn
 from tests.conformance.memory_store import MemoryStore

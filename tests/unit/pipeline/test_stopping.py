@@ -13,7 +13,7 @@ import pytest
 
 from airflow_tablestore.errors import Rejected, RetryLater
 from airflow_tablestore.pipeline.contract import Limits, Quiet
-from airflow_tablestore.pipeline.full_export import Services, run
+from airflow_tablestore.pipeline.full_export.export import Services, run
 from airflow_tablestore.pipeline.run import side_by_side
 from airflow_tablestore.wire.call import Call
 from tests.conformance.folder_store import FolderStore

@@ -11,7 +11,7 @@ from airflow_tablestore.consumer.table import full_range
 from airflow_tablestore.errors import DirtyLimitExceeded, RecordError
 from airflow_tablestore.pipeline.contract import Column, Schema
 from airflow_tablestore.pipeline.dirty import DirtyRecords
-from airflow_tablestore.pipeline.plan import Slice
+from airflow_tablestore.pipeline.full_export.plan import Slice
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.pipeline.sources.table import TableSlice, columns_to_ask_for
 from airflow_tablestore.wire.row import ColumnType

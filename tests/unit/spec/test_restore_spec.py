@@ -6,7 +6,7 @@ import pytest
 
 from airflow_tablestore.pipeline.contract import Column
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
-from airflow_tablestore.pipeline.restore_job import PlainSource, PublishedSource, RowMode, RowTarget
+from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, RowMode, RowTarget
 from airflow_tablestore.spec import parse
 from airflow_tablestore.spec.build_restore import restore
 from airflow_tablestore.spec.explain import story

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from airflow_tablestore.errors import SpecError
-from airflow_tablestore.pipeline.coverage import MARGIN
-from airflow_tablestore.pipeline.ledger import WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.coverage import MARGIN
+from airflow_tablestore.pipeline.incremental.ledger import WindowEntry, WindowState
 from airflow_tablestore.pipeline.window import EPOCH, Grid, Window
 from airflow_tablestore.wire.table import StreamDetails
 

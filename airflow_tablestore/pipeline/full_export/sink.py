@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_tablestore.pipeline.contract import Format, Writer
+    from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
     from airflow_tablestore.pipeline.manifest import Manifest
-    from airflow_tablestore.pipeline.plan import PlanHead, Split, SplitReport
     from airflow_tablestore.pipeline.store import Store
     from airflow_tablestore.pipeline.warehouse import Warehouse
 
@@ -82,9 +82,9 @@ class ExportSink(Protocol):
 def export_sink(target: ObjectTarget | TableTarget, place: Store | Warehouse, pipeline: str) -> ExportSink:
     """The sink of a pipeline; `place` is what its target's connection leads to."""
     if isinstance(target, ObjectTarget):
-        from airflow_tablestore.pipeline.export_objects import ExportObjects
+        from airflow_tablestore.pipeline.full_export.objects import ExportObjects
 
         return ExportObjects(cast("Store", place), target, pipeline)
-    from airflow_tablestore.pipeline.export_table import ExportTable
+    from airflow_tablestore.pipeline.full_export.table import ExportTable
 
     return ExportTable(cast("Warehouse", place), target, pipeline)

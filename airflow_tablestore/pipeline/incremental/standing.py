@@ -6,13 +6,19 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from airflow_tablestore.pipeline.boundaries import Boundary
-from airflow_tablestore.pipeline.ledger import WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.job import (
+    Incremental,
+    WindowReport,
+    WindowServices,
+    ledger_of,
+    service_time,
+)
+from airflow_tablestore.pipeline.incremental.ledger import WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.objects import WindowObjects
+from airflow_tablestore.pipeline.incremental.sink import WindowSink
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
 from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_job import Incremental, WindowReport, WindowServices, ledger_of, service_time
-from airflow_tablestore.pipeline.window_objects import WindowObjects
-from airflow_tablestore.pipeline.window_sink import WindowSink
 
 if TYPE_CHECKING:
     from airflow_tablestore.pipeline.store import Store
@@ -24,7 +30,7 @@ def sink_of(export: Incremental, services: WindowServices, window: Window) -> Wi
     target = export.target(window)
     if isinstance(target, ObjectTarget):
         return WindowObjects(cast("Store", services.store), target, export.pipeline, window)
-    from airflow_tablestore.pipeline.window_table import WindowTable
+    from airflow_tablestore.pipeline.incremental.table import WindowTable
 
     warehouse, ledger = cast("Warehouse", services.store), ledger_of(export, services)
     return WindowTable(warehouse, target, export.pipeline, window, ledger, export.source)

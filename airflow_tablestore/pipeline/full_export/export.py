@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import StartOver
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Limits, Progress, Quiet, Report
-from airflow_tablestore.pipeline.export_sink import ExportSink, export_sink
+from airflow_tablestore.pipeline.full_export.plan import Plan, PlanHead, Split, SplitReport, key_to_json
+from airflow_tablestore.pipeline.full_export.sink import ExportSink, export_sink
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject
-from airflow_tablestore.pipeline.plan import Plan, PlanHead, Split, SplitReport, key_to_json
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget, WriteMode
@@ -129,7 +129,7 @@ def export_split(
 def publish(
     export: FullExport, services: Services, head: PlanHead, reports: Sequence[SplitReport], *, attempt: int
 ) -> Report:
-    """Make all rows visible at once. See `publish.publish_objects` and `export_table` for what it raises.
+    """Make all rows visible at once. See `publish.publish_objects` and `table` for what it raises.
 
     :param reports: one for every split of the plan; those that an earlier plan of the run has left are passed over.
     """
@@ -174,7 +174,7 @@ def run(
 def _pinned_and_divided(
     export: FullExport, services: Services, standing: Manifest | None, most_splits: int, repin: bool
 ) -> tuple[Pinned, tuple[Split, ...]]:
-    from airflow_tablestore.pipeline.division import divide
+    from airflow_tablestore.pipeline.full_export.division import divide
     from airflow_tablestore.pipeline.sources.pinning import pin_schema
     from airflow_tablestore.wire.table import describe_table
 

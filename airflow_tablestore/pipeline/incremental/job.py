@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import WindowLost
 from airflow_tablestore.pipeline.contract import Limits
-from airflow_tablestore.pipeline.ledger import Ledger, WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowEntry, WindowState
 from airflow_tablestore.pipeline.selection import ChangeSelection
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget

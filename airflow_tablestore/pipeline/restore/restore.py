@@ -20,7 +20,7 @@ from airflow_tablestore.consumer.table import Sender
 from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, StartOver
 from airflow_tablestore.pipeline.contract import Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
-from airflow_tablestore.pipeline.restore_job import Restore
+from airflow_tablestore.pipeline.restore.job import Restore
 from airflow_tablestore.pipeline.run import stopped_by
 from airflow_tablestore.pipeline.sinks.tablestore import RowWriter, make_table, target_keys
 from airflow_tablestore.pipeline.sources.objects import (

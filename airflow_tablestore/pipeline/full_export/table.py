@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import DirtyLimitExceeded
+from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
 from airflow_tablestore.pipeline.manifest import Manifest
-from airflow_tablestore.pipeline.plan import PlanHead, Split, SplitReport
 from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.warehouse import Upload, Warehouse

@@ -12,14 +12,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import DirtyLimitExceeded, SpecError, StartOver, Superseded
-from airflow_tablestore.pipeline.ledger import Ledger, WindowLoad
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowLoad
+from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
 from airflow_tablestore.pipeline.selection import ChangeSelection
 from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.warehouse import Upload, UploadStatus, Warehouse
 from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
 
 if TYPE_CHECKING:
     import pyarrow as pa

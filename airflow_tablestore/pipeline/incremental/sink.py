@@ -1,6 +1,6 @@
 """What the engine of windows asks of the place that a window goes to.
 
-Objects and tables differ behind this page; `window_standing.sink_of` knows which it is.
+Objects and tables differ behind this page; `standing.sink_of` knows which it is.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_tablestore.pipeline.contract import Format, Writer
+    from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead
     from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
-    from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead
 
 
 class PartSink(Protocol):

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from airflow_tablestore.consumer.shards import StreamShape, families
 from airflow_tablestore.consumer.stream import BEGIN, END, SEEK_MICROS, Place, Position, Search, StreamSender, begin_of
 from airflow_tablestore.pipeline.boundaries import Boundary, micros_of, moment_of
-from airflow_tablestore.pipeline.ledger import Ledger, Neighbours, NeighboursChanged
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, Neighbours, NeighboursChanged
+from airflow_tablestore.pipeline.incremental.plan import ShardPart, ShardTask
 from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_plan import ShardPart, ShardTask
 from airflow_tablestore.wire.stream import Shard
 
 RETENTION_MARGIN = timedelta(minutes=10)

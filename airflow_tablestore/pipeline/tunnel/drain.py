@@ -20,13 +20,13 @@ import pyarrow as pa
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.consumer.tunnel import Batch, Settings, TunnelReader, Until
 from airflow_tablestore.errors import Superseded
-from airflow_tablestore.pipeline.channels import ChannelBook, Entry, channels_at, claim_prefix, object_key
 from airflow_tablestore.pipeline.contract import Limits, Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
 from airflow_tablestore.pipeline.sources.tunnel import TunnelRows
 from airflow_tablestore.pipeline.store import Store, crc64_of
 from airflow_tablestore.pipeline.target import ObjectTarget
-from airflow_tablestore.pipeline.tunnels import Wanted, ensure_tunnel, find_tunnel
+from airflow_tablestore.pipeline.tunnel.channels import ChannelBook, Entry, channels_at, claim_prefix, object_key
+from airflow_tablestore.pipeline.tunnel.tunnels import Wanted, ensure_tunnel, find_tunnel
 from airflow_tablestore.wire.table import describe_table
 from airflow_tablestore.wire.tunnel import Tunnel, describe_tunnel
 from airflow_tablestore.wire.tunnel_channel import ChannelStatus, Checkpoint, Place, get_checkpoint

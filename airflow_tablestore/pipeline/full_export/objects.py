@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_tablestore.pipeline.claim import UploadLog, take_claim
 from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
 from airflow_tablestore.pipeline.fence import run_name
+from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, object_key
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
-from airflow_tablestore.pipeline.plan import PlanHead, Split, SplitReport
 from airflow_tablestore.pipeline.publish import Publication, publish_objects, refuse_foreign_pipeline
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode

@@ -18,6 +18,8 @@ from airflow_tablestore.consumer.stream import Ahead, Position, Reach, SpanReade
 from airflow_tablestore.pipeline.boundaries import micros_of
 from airflow_tablestore.pipeline.contract import Format, Limits, Progress, Writer
 from airflow_tablestore.pipeline.dirty import DirtyRecords
+from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead
+from airflow_tablestore.pipeline.incremental.sink import PartSink, WindowSink
 from airflow_tablestore.pipeline.run import (
     Receipt,
     Work,
@@ -31,8 +33,6 @@ from airflow_tablestore.pipeline.selection import ChangeSelection
 from airflow_tablestore.pipeline.sources.stream import Decoding, StreamSource, output_columns
 from airflow_tablestore.pipeline.throttle import Throttle
 from airflow_tablestore.pipeline.transforms.columns import Columns
-from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead
-from airflow_tablestore.pipeline.window_sink import PartSink, WindowSink
 
 if TYPE_CHECKING:
     from airflow_tablestore.consumer.stream import StreamSender

@@ -1,7 +1,7 @@
 """A table's changes into objects, window by window: plan, export each part, publish.
 
-A window is what lies between two boundaries of the table's stream. Where those are is found in `window_bounds` and kept
-in the ledger; reading is `window_reading`; how changes become rows is `sources.stream`; publication is that of a full
+A window is what lies between two boundaries of the table's stream. Where those are is found in `bounds` and kept
+in the ledger; reading is `reading`; how changes become rows is `sources.stream`; publication is that of a full
 export. The three steps are three functions because they are three tasks in Airflow; `export_window` is all of them.
 """
 
@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING
 
 from airflow_tablestore.errors import NotDue, PositionLost, SpecError, StartOver, Superseded, WindowLost
 from airflow_tablestore.pipeline.contract import Progress, Quiet
-from airflow_tablestore.pipeline.ledger import NeighboursChanged, WindowEntry, WindowState
-from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
-from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_job import (
+from airflow_tablestore.pipeline.incremental.job import (
     STATUS_TABLE,
     Incremental,
     WindowReport,
@@ -27,7 +24,8 @@ from airflow_tablestore.pipeline.window_job import (
     lost,
     service_time,
 )
-from airflow_tablestore.pipeline.window_plan import (
+from airflow_tablestore.pipeline.incremental.ledger import NeighboursChanged, WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.plan import (
     PartReport,
     ShardPart,
     ShardTask,
@@ -35,6 +33,8 @@ from airflow_tablestore.pipeline.window_plan import (
     WindowPlan,
     window_key,
 )
+from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
+from airflow_tablestore.pipeline.window import Window
 
 if TYPE_CHECKING:
     from airflow_tablestore.consumer.stream import Ahead
@@ -150,8 +150,8 @@ def plan_window(
 
     :param most_parts: the most tasks that may be mapped.
     """
-    from airflow_tablestore.pipeline.window_planning import divided_window, pinned, window_before
-    from airflow_tablestore.pipeline.window_standing import record, sink_of
+    from airflow_tablestore.pipeline.incremental.planning import divided_window, pinned, window_before
+    from airflow_tablestore.pipeline.incremental.standing import record, sink_of
     from airflow_tablestore.wire.table import describe_table
 
     sink, run, ledger = sink_of(export, services, window), window_key(window), ledger_of(export, services)
@@ -202,8 +202,8 @@ def publish_window(
 
     :raises StartOver: another run has fixed the end elsewhere (task "plan"); or as in publishing a full export.
     """
-    from airflow_tablestore.pipeline.window_manifest import manifest_of
-    from airflow_tablestore.pipeline.window_standing import record, report_of, sink_of
+    from airflow_tablestore.pipeline.incremental.manifest import manifest_of
+    from airflow_tablestore.pipeline.incremental.standing import record, report_of, sink_of
 
     sink = sink_of(export, services, head.window)
     published = sink.published(sink.standing())
@@ -282,7 +282,7 @@ def _export_window(
     repin: bool,
     ahead: Ahead | None,
 ) -> WindowReport:
-    from airflow_tablestore.pipeline.window_standing import report_of, sink_of
+    from airflow_tablestore.pipeline.incremental.standing import report_of, sink_of
 
     began, sink = time.monotonic(), sink_of(export, services, window)
     for last in (*([False] * (MOST_ROUNDS - 1)), True):
@@ -315,8 +315,8 @@ def _export_part(
     progress: Progress,
     ahead: Ahead | None,
 ) -> PartReport:
-    from airflow_tablestore.pipeline.window_reading import Reading
-    from airflow_tablestore.pipeline.window_standing import sink_of
+    from airflow_tablestore.pipeline.incremental.reading import Reading
+    from airflow_tablestore.pipeline.incremental.standing import sink_of
 
     sink = sink_of(export, services, head.window)
     reading = Reading(export.source, sink, export.limits, services.client, head, attempt, progress, ahead)

@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow_tablestore.pipeline.boundaries import Boundary
 from airflow_tablestore.pipeline.contract import Constant, Schema
+from airflow_tablestore.pipeline.incremental.job import Incremental
+from airflow_tablestore.pipeline.incremental.plan import PartReport, WindowHead
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, PublishedWindow
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
 from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_COLUMN
-from airflow_tablestore.pipeline.window_job import Incremental
-from airflow_tablestore.pipeline.window_plan import PartReport, WindowHead
 from airflow_tablestore.wire.row import ColumnType
 
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from airflow_tablestore.consumer.shards import describe
 from airflow_tablestore.errors import PositionLost, SpecError
 from airflow_tablestore.pipeline.contract import Schema
-from airflow_tablestore.pipeline.ledger import Ledger, WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.bounds import Lost, Scout, divided, shard_tasks
+from airflow_tablestore.pipeline.incremental.job import Incremental, WindowServices, ledger_of, lost, service_time
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.plan import WindowHead, WindowPlan
+from airflow_tablestore.pipeline.incremental.standing import told_boundaries
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.selection import ChangeMode
 from airflow_tablestore.pipeline.sources.stream import pin_changes
 from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_bounds import Lost, Scout, divided, shard_tasks
-from airflow_tablestore.pipeline.window_job import Incremental, WindowServices, ledger_of, lost, service_time
-from airflow_tablestore.pipeline.window_plan import WindowHead, WindowPlan
-from airflow_tablestore.pipeline.window_standing import told_boundaries
 from airflow_tablestore.wire.table import TableDescription
 
 

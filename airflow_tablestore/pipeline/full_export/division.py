@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from airflow_tablestore.consumer.table import KeyRange, Sender, cut_at, cut_by_size, full_range
 from airflow_tablestore.errors import Rejected
-from airflow_tablestore.pipeline.plan import Slice, Split
+from airflow_tablestore.pipeline.full_export.plan import Slice, Split
 from airflow_tablestore.pipeline.selection import TableSelection
 from airflow_tablestore.wire.row import Bound, KeyValue, PrimaryKey
 from airflow_tablestore.wire.table import SplitPoints, TableDescription, compute_split_points

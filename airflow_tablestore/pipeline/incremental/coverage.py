@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import Rejected
-from airflow_tablestore.pipeline.ledger import Ledger, WindowEntry, WindowState
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowEntry, WindowState
 from airflow_tablestore.pipeline.window import EPOCH, Grid, Window
 from airflow_tablestore.wire.table import describe_table
 

@@ -15,13 +15,13 @@ from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.claim import UploadLog, take_claim
 from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
 from airflow_tablestore.pipeline.fence import run_name
+from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, object_key
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow, read_manifest
 from airflow_tablestore.pipeline.publish import Publication, publish_objects, refuse_foreign_pipeline
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
 from airflow_tablestore.pipeline.window import Window
-from airflow_tablestore.pipeline.window_plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from typing import Any
 from airflow_tablestore.consumer.stream import Position
 from airflow_tablestore.pipeline.boundaries import position_from_json, position_to_json
 from airflow_tablestore.pipeline.contract import PendingObject, Schema
-from airflow_tablestore.pipeline.ledger import Neighbours
+from airflow_tablestore.pipeline.incremental.ledger import Neighbours
 from airflow_tablestore.pipeline.window import Window
 
 

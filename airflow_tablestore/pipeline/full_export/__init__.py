@@ -1,0 +1,1 @@
+"""All rows of a table into objects or a warehouse's table."""

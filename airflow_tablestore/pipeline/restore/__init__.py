@@ -1,0 +1,1 @@
+"""Objects back into a table."""

@@ -1,0 +1,1 @@
+"""Tunnels: made and looked at, and drained into objects exactly once."""
