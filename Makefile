@@ -5,6 +5,7 @@ CONSTRAINTS ?= constraints.txt
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.installed
 E2E         := $(VENV)/.e2e-installed
+PARALLEL    ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test check up test-system test-celery test-e2e test-live conformance bench fuzz docs proto floor pythons wheels clean help
 
@@ -26,7 +27,7 @@ demo: $(READY)   ## emulator + real Airflow + the exports and windows of dags/, 
 	@$(BIN)/python -m tests.system.demo
 
 test: $(READY)   ## every test that needs no cloud account, in under ten minutes
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(PARALLEL)
 
 check: $(READY)  ## ruff, mypy, import directions
 	@$(BIN)/ruff check .
@@ -69,7 +70,7 @@ docs: $(READY)   ## write the generated reference pages anew
 floor:           ## the lowest Airflow that is supported: its own environment, the tests that touch Airflow, the demo
 	@$(MAKE) --no-print-directory VENV=.venv-floor CONSTRAINTS=constraints-floor.txt .venv-floor/.installed
 	@.venv-floor/bin/airflow version
-	@.venv-floor/bin/python -m pytest -q tests/unit tests/dags
+	@.venv-floor/bin/python -m pytest -q $(PARALLEL) tests/unit tests/dags
 	@$(MAKE) --no-print-directory VENV=.venv-floor CONSTRAINTS=constraints-floor.txt demo
 
 pythons:         ## every other supported Python that is on this machine: unit, integration and DAG tests
@@ -77,7 +78,7 @@ pythons:         ## every other supported Python that is on this machine: unit, 
 	  p=$$(python$$v -c 'import sys; print(sys.executable)' 2>/dev/null || ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$v.*/bin/python 2>/dev/null | tail -1); \
 	  if [ -z "$$p" ]; then echo "Python $$v is not on this machine: not tested"; continue; fi; \
 	  $(MAKE) --no-print-directory PYTHON=$$p VENV=.venv-$$v .venv-$$v/.installed && \
-	  .venv-$$v/bin/python -m pytest -q || exit 1; \
+	  .venv-$$v/bin/python -m pytest -q $(PARALLEL) || exit 1; \
 	done
 
 WHEELS = x86_64-linux-gnu.2.17=manylinux_2_17_x86_64 aarch64-linux-gnu.2.17=manylinux_2_17_aarch64 \
