@@ -5,9 +5,11 @@ A range of thousands of windows and a single one look alike to whoever reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from airflow_tablestore.pipeline.dirty import DirtySample, samples_of
 
 if TYPE_CHECKING:
     from airflow_tablestore.pipeline.incremental.export import WindowReport
@@ -30,7 +32,7 @@ class Summary:
     """Windows from `window_start` to `window_end` (ISO 8601, UTC), with the sums of their numbers.
 
     `windows_found_published` had been published before and were not read. `windows_lost` are accepted losses, published
-    without rows. `manifest` is that of the last window.
+    without rows. `manifest` is that of the last window. `samples` are some of the dirty records, by key and reason.
     """
 
     pipeline: str
@@ -47,6 +49,7 @@ class Summary:
     partial_rows: int = 0
     seconds: float = 0.0
     manifest: str = ""
+    samples: Sequence[Mapping[str, str]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -77,7 +80,7 @@ class Summary:
 def summary_of(pipeline: str, span: Window, reports: Iterable[WindowReport]) -> Summary:
     """The sum of the reports of a run's windows, which come in order."""
     windows = found = lost = rows = size = objects = dirty = late = partial = 0
-    seconds, manifest = 0.0, ""
+    seconds, manifest, samples = 0.0, "", tuple[DirtySample, ...]()
     for report in reports:
         windows += 1
         found += report.was_published
@@ -85,6 +88,7 @@ def summary_of(pipeline: str, span: Window, reports: Iterable[WindowReport]) -> 
         rows, size, objects = rows + report.rows, size + report.bytes, objects + report.objects
         dirty, late, partial = dirty + report.dirty, late + report.late, partial + report.partial_rows
         seconds, manifest = seconds + report.seconds, report.manifest
+        samples = samples_of((samples, report.samples))
     return Summary(
         pipeline=pipeline,
         window_start=_told(span.start),
@@ -100,6 +104,7 @@ def summary_of(pipeline: str, span: Window, reports: Iterable[WindowReport]) -> 
         partial_rows=partial,
         seconds=round(seconds, 3),
         manifest=manifest,
+        samples=[sample.to_json() for sample in samples],
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_tablestore.pipeline.dirty import DirtySample
 from airflow_tablestore.wire.row import ColumnType, Value
 
 if TYPE_CHECKING:
@@ -225,7 +226,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did, in numbers. `seconds` is wall time; `bytes` are those of the published objects."""
+    """What a run did, in numbers. `seconds` is wall time; `bytes` are those of the published objects.
+
+    `samples` are some of the dirty records.
+    """
 
     pipeline: str
     run: str
@@ -236,6 +240,7 @@ class Report:
     dirty: int
     others: int
     manifest: str
+    samples: tuple[DirtySample, ...] = ()
 
     @property
     def rows_per_second(self) -> float:
@@ -253,4 +258,5 @@ class Report:
             "dirty": self.dirty,
             "others": self.others,
             "manifest": self.manifest,
+            "samples": [sample.to_json() for sample in self.samples],
         }

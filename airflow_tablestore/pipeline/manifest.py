@@ -17,6 +17,7 @@ from airflow_tablestore import __version__
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.pipeline.boundaries import Boundary
 from airflow_tablestore.pipeline.contract import Schema
+from airflow_tablestore.pipeline.dirty import DirtySample, samples_from_json
 from airflow_tablestore.pipeline.layout import MANIFEST
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.window import Window
@@ -56,6 +57,7 @@ class PublishedWindow:
 
     `run` is what its objects are listed under. `begin` and `end` are where it lies in the stream; None for a loss that
     was accepted, whose reason is `loss`. `predecessor` is the run of the window before, if that was published earlier.
+    `samples` are some of the window's dirty records.
     """
 
     run: str
@@ -68,9 +70,10 @@ class PublishedWindow:
     partial_rows: int = 0
     dirty: int = 0
     loss: str | None = None
+    samples: tuple[DirtySample, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        document = {
             "run": self.run,
             "start": self.window.start.isoformat(),
             "end": self.window.end.isoformat(),
@@ -83,6 +86,7 @@ class PublishedWindow:
             "dirty": self.dirty,
             "loss": self.loss,
         }
+        return document | _samples_to_json(self.samples)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PublishedWindow:
@@ -97,6 +101,7 @@ class PublishedWindow:
             data["partial_rows"],
             data["dirty"],
             data["loss"],
+            samples_from_json(data.get("samples", ())),
         )
 
 
@@ -104,8 +109,8 @@ class PublishedWindow:
 class Manifest:
     """One published export. `claim` orders publications at a prefix; `begin` and `end` are the range's key values.
 
-    `objects` are those of all runs that the prefix holds, `dirty` and `others` what the last run counted. `windows` are
-    those of an incremental export, one for each run, in the order of time.
+    `objects` are those of all runs that the prefix holds, `dirty` and `others` what the last run counted, `samples`
+    some of its dirty records. `windows` are those of an incremental export, one for each run, in the order of time.
     """
 
     pipeline: str
@@ -121,6 +126,7 @@ class Manifest:
     dirty: int = 0
     others: int = 0
     windows: tuple[PublishedWindow, ...] = ()
+    samples: tuple[DirtySample, ...] = ()
     writer: str = WRITER
 
     @property
@@ -167,6 +173,7 @@ class Manifest:
                 for o in self.objects
             ],
         }
+        document |= _samples_to_json(self.samples)
         if self.windows:
             document["windows"] = [window.to_json() for window in self.windows]
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
@@ -206,6 +213,10 @@ def stands(store: Store, key: str, size: int, crc64: int) -> bool:
     return found is not None and (found.bytes, found.crc64) == (size, crc64)
 
 
+def _samples_to_json(samples: tuple[DirtySample, ...]) -> dict[str, Any]:
+    return {"samples": [sample.to_json() for sample in samples]} if samples else {}
+
+
 def _read(document: dict[str, Any]) -> Manifest:
     source = document["source"]
     return Manifest(
@@ -224,5 +235,6 @@ def _read(document: dict[str, Any]) -> Manifest:
         dirty=document["dirty"],
         others=document["others"],
         windows=tuple(PublishedWindow.from_json(window) for window in document.get("windows", ())),
+        samples=samples_from_json(document.get("samples", ())),
         writer=document["writer"],
     )

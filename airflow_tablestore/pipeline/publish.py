@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from airflow_tablestore.errors import (
-    DirtyLimitExceeded,
     ProtocolError,
     RetryLater,
     SpecError,
@@ -35,6 +34,7 @@ from airflow_tablestore.pipeline.claim import (
 )
 from airflow_tablestore.pipeline.conflict import half_made_keys
 from airflow_tablestore.pipeline.contract import PendingObject
+from airflow_tablestore.pipeline.dirty import refuse_dirty
 from airflow_tablestore.pipeline.fence import Fence, fences, retired_names, write_fence
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, fence_key, is_ours, name_of
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, PublishedWindow, read_manifest, stands
@@ -133,11 +133,7 @@ def refuse_foreign_pipeline(manifest: Manifest | None, pipeline: str, place: str
 
 def _check(p: _Publisher) -> None:
     manifest, allowed = p.publication.manifest, p.publication.errors
-    if manifest.dirty > allowed:
-        raise DirtyLimitExceeded(
-            f"{manifest.dirty} dirty records, limits.errors allows {allowed}; nothing is published. "
-            "The tasks' logs show samples with key and reason."
-        )
+    refuse_dirty(manifest.dirty, allowed, manifest.samples)
     standing = read_manifest(p.store, p.publication.prefix)
     refuse_foreign_pipeline(standing, manifest.pipeline, p.place)
     if standing and standing.claim > manifest.claim:

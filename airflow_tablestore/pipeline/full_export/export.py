@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import StartOver
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Limits, Progress, Quiet, Report
+from airflow_tablestore.pipeline.dirty import DirtyRecords, samples_of
 from airflow_tablestore.pipeline.full_export.plan import Plan, PlanHead, Split, SplitReport, key_to_json
 from airflow_tablestore.pipeline.full_export.sink import ExportSink, export_sink
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject
@@ -148,6 +149,7 @@ def publish(
         dirty=manifest.dirty,
         others=manifest.others,
         manifest=sink.manifest,
+        samples=manifest.samples,
     )
 
 
@@ -235,7 +237,8 @@ def _export(
     progress.expect(sum(part.estimated_bytes for split in splits for part in split.slices))
     stop = threading.Event()
     services = Services(stopped_by(stop, services.client), stopped_by(stop, services.store))
-    jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop)
+    dirty = DirtyRecords(export.limits.errors)
+    jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop, dirty)
     try:
         receipts = side_by_side((job.carry for job in jobs), _threads(export.limits), stop)
     except BaseException:  # also Ctrl-C: the slices that were finished already are of no use without the others
@@ -243,7 +246,8 @@ def _export(
             job.abort()
         raise
     done = list(zip(jobs, receipts, strict=True))
-    return tuple(_report(head.claim, split.number, done, time.monotonic() - began) for split in splits)
+    reports = [_report(head.claim, split.number, done, time.monotonic() - began) for split in splits]
+    return (replace(reports[0], samples=dirty.samples), *reports[1:])  # they are those of all these splits together
 
 
 def _jobs(
@@ -255,14 +259,14 @@ def _jobs(
     progress: Progress,
     tasks: int,
     stop: threading.Event,
+    dirty: DirtyRecords,
 ) -> list[_Job]:
-    from airflow_tablestore.pipeline.dirty import DirtyRecords
     from airflow_tablestore.pipeline.run import Work, carry
     from airflow_tablestore.pipeline.sources.table import TableSlice
     from airflow_tablestore.pipeline.throttle import Throttle
 
     sink, transforms, output = sink_of(export, services), _transforms(export.source), _output(export, head.schema)
-    dirty, throttle = DirtyRecords(export.limits.errors), Throttle(export.limits, tasks, sleep=stop.wait)
+    throttle = Throttle(export.limits, tasks, sleep=stop.wait)
     keys = tuple(column.name for column in head.schema.columns if column.is_key)
     jobs = []
     for split in splits:
@@ -335,6 +339,7 @@ def _manifest(export: FullExport, sink: ExportSink, head: PlanHead, reports: Seq
         ),
         dirty=sum(report.dirty for report in reports),
         others=sum(report.others for report in reports),
+        samples=samples_of(report.samples for report in reports),
     )
 
 

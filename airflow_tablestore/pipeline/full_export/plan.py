@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_tablestore.consumer.table import KeyRange as KeyRange
 from airflow_tablestore.pipeline.contract import PendingObject, Schema
+from airflow_tablestore.pipeline.dirty import DirtySample, samples_from_json
 from airflow_tablestore.wire.row import AutoIncrement, Bound, KeyValue, PrimaryKey
 
 
@@ -109,6 +110,7 @@ class SplitReport:
     """What one task uploaded and counted. `claim` is that of the plan which made the split.
 
     A split of another plan has other bounds: published beside those of this plan, rows would be lost or doubled.
+    `samples` are some of the dirty records.
     """
 
     claim: int
@@ -119,6 +121,7 @@ class SplitReport:
     dirty: int
     others: int
     seconds: float
+    samples: tuple[DirtySample, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -133,6 +136,7 @@ class SplitReport:
             "dirty": self.dirty,
             "others": self.others,
             "seconds": round(self.seconds, 3),
+            "samples": [sample.to_json() for sample in self.samples],
         }
 
     @classmethod
@@ -149,6 +153,7 @@ class SplitReport:
             data["dirty"],
             data["others"],
             data["seconds"],
+            samples_from_json(data.get("samples", ())),
         )
 
 

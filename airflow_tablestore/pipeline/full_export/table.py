@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.errors import DirtyLimitExceeded
+from airflow_tablestore.pipeline.dirty import refuse_dirty
 from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
@@ -89,11 +89,7 @@ class ExportTable:
         :raises DirtyLimitExceeded: nothing has been touched.
         :raises StartOver: blocks are missing or newer than reported (task "export"), or the session is gone ("plan").
         """
-        if manifest.dirty > errors:
-            raise DirtyLimitExceeded(
-                f"{manifest.dirty} dirty records, limits.errors allows {errors}; nothing is published. "
-                "The tasks' logs show samples with key and reason."
-            )
+        refuse_dirty(manifest.dirty, errors, manifest.samples)
         blocks = [int(block.key) for report in reports for block in report.objects]
         self.load.commit(head.name, _numbers(head), blocks)
         return manifest

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import WindowLost
 from airflow_tablestore.pipeline.contract import Limits
+from airflow_tablestore.pipeline.dirty import DirtySample, samples_from_json
 from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowEntry, WindowState
 from airflow_tablestore.pipeline.selection import ChangeSelection
 from airflow_tablestore.pipeline.store import Store
@@ -56,8 +57,8 @@ class WindowReport:
     """What became of one window. `rows` and `bytes` are those of its own published objects.
 
     `late` records are older than the window that they are in. `partial_rows` are updates that lack some of the chosen
-    columns. `was_published`: it stood already and nothing was read. `loss` is the reason of a loss that somebody has
-    accepted; then there are no rows.
+    columns. `samples` are some of the dirty records. `was_published`: it stood already and nothing was read.
+    `loss` is the reason of a loss that somebody has accepted; then there are no rows.
     """
 
     pipeline: str
@@ -73,6 +74,7 @@ class WindowReport:
     manifest: str
     was_published: bool = False
     loss: str | None = None
+    samples: tuple[DirtySample, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -90,13 +92,14 @@ class WindowReport:
             "manifest": self.manifest,
             "was_published": self.was_published,
             "loss": self.loss,
+            "samples": [sample.to_json() for sample in self.samples],
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> WindowReport:
         window = Window(datetime.fromisoformat(data["start"]), datetime.fromisoformat(data["end"]))
-        rest = {name: value for name, value in data.items() if name not in ("start", "end")}
-        return cls(window=window, **rest)
+        rest = {name: value for name, value in data.items() if name not in ("start", "end", "samples")}
+        return cls(window=window, **rest, samples=samples_from_json(data["samples"]))
 
 
 def ledger_of(export: Incremental, services: WindowServices) -> Ledger:

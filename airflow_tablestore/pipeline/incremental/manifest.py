@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_tablestore.pipeline.boundaries import Boundary
 from airflow_tablestore.pipeline.contract import Constant, Schema
+from airflow_tablestore.pipeline.dirty import samples_of
 from airflow_tablestore.pipeline.incremental.job import Incremental
 from airflow_tablestore.pipeline.incremental.plan import PartReport, WindowHead
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject, PublishedWindow
@@ -23,7 +24,7 @@ def manifest_of(
     bounds: tuple[Boundary, Boundary] | None,
 ) -> Manifest:
     """The manifest of this window's objects alone."""
-    dirty = sum(report.dirty for report in reports)
+    dirty, samples = sum(report.dirty for report in reports), samples_of(report.samples for report in reports)
     window = PublishedWindow(
         run=head.run,
         window=head.window,
@@ -35,6 +36,7 @@ def manifest_of(
         partial_rows=sum(report.partial_rows for report in reports),
         dirty=dirty,
         loss=head.loss,
+        samples=samples,
     )
     return Manifest(
         pipeline=export.pipeline,
@@ -51,6 +53,7 @@ def manifest_of(
         ),
         dirty=dirty,
         windows=(window,),
+        samples=samples,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from airflow_tablestore.consumer.stream import Position
 from airflow_tablestore.pipeline.boundaries import position_from_json, position_to_json
 from airflow_tablestore.pipeline.contract import PendingObject, Schema
+from airflow_tablestore.pipeline.dirty import DirtySample, samples_from_json
 from airflow_tablestore.pipeline.incremental.ledger import Neighbours
 from airflow_tablestore.pipeline.window import Window
 
@@ -148,7 +149,10 @@ class WindowPlan:
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """What one task uploaded and counted, and where it ended in each shard. `claim` is that of the plan."""
+    """What one task uploaded and counted, and where it ended in each shard. `claim` is that of the plan.
+
+    `samples` are some of the dirty records.
+    """
 
     claim: int
     part: int
@@ -160,6 +164,7 @@ class PartReport:
     partial_rows: int
     seconds: float
     ends: Mapping[str, Position] = field(default_factory=dict, repr=False)
+    samples: tuple[DirtySample, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -176,6 +181,7 @@ class PartReport:
             "partial_rows": self.partial_rows,
             "seconds": round(self.seconds, 3),
             "ends": {shard: position_to_json(position) for shard, position in self.ends.items()},
+            "samples": [sample.to_json() for sample in self.samples],
         }
 
     @classmethod
@@ -195,4 +201,5 @@ class PartReport:
             data["partial_rows"],
             data["seconds"],
             ends,
+            samples_from_json(data.get("samples", ())),
         )

@@ -78,6 +78,7 @@ class Reading:
             partial_rows=sum(shard.source.partial_rows for shard in work.shards),
             seconds=time.monotonic() - began,
             ends=ends,
+            samples=work.dirty.samples,
         )
 
 
@@ -100,7 +101,7 @@ class _PartWork:
         self.shards: list[_ShardWork] = []
         self._reading, self._place, self._stop = reading, place, stop
         self._client = stopped_by(stop, reading.client)
-        self._dirty = DirtyRecords(reading.limits.errors)
+        self.dirty = DirtyRecords(reading.limits.errors)
         self._throttle = Throttle(reading.limits, max(reading.head.parts, 1), sleep=stop.wait)
         columns = output_columns(reading.selection)
         self._transforms = () if columns is None else (Columns(columns),)
@@ -155,7 +156,7 @@ class _PartWork:
             since_micros=since,
             ahead=reading.ahead,
         )
-        source = StreamSource(span, Decoding(reading.selection, reading.head.schema, self._dirty.add))
+        source = StreamSource(span, Decoding(reading.selection, reading.head.schema, self.dirty.add))
         schema = output_schema(source.schema(), self._transforms)
         format = self._place.format(schema)
         return _ShardWork(task, span, source, format, self._place.writer(task, schema, format))
@@ -168,7 +169,7 @@ class _PartWork:
                 self._transforms,
                 shard.format,
                 shard.writer,
-                self._dirty,
+                self.dirty,
                 self._throttle,
                 self._reading.progress,
                 self._stop,

@@ -73,6 +73,7 @@ def report_of(
         objects=len(objects),
         seconds=0.0,
         dirty=window.dirty,
+        samples=window.samples,
         late=window.late,
         partial_rows=window.partial_rows,
         manifest=sink_of(export, services, window.window).manifest,

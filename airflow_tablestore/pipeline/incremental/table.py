@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.errors import DirtyLimitExceeded, SpecError, StartOver, Superseded
+from airflow_tablestore.errors import SpecError, StartOver, Superseded
+from airflow_tablestore.pipeline.dirty import refuse_dirty
 from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowLoad
 from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
@@ -147,11 +148,7 @@ class WindowTable:
         :param errors: how many dirty records the window may have.
         :raises Superseded: another run has loaded the window since this one was planned.
         """
-        if manifest.dirty > errors:
-            raise DirtyLimitExceeded(
-                f"{manifest.dirty} dirty records, limits.errors allows {errors}; nothing is published. "
-                "The tasks' logs show samples with key and reason."
-            )
+        refuse_dirty(manifest.dirty, errors, manifest.samples)
         known = self.ledger.load(self.window.start)
         is_later = known and known.manifest.claim >> CLAIM_BITS >= head.claim >> CLAIM_BITS
         if known and known.upload_id != head.name and is_later and (known.is_done or self._is_committed(known)):

@@ -35,7 +35,7 @@ _FIRST_MILLIS, _LAST_MILLIS = -62_135_596_800_000, 253_402_300_799_999
 
 
 class _Lossy(Exception):
-    """The value does not fit; says why."""
+    """The value does not fit; says why, and not what it is: reasons are kept where values may not be."""
 
 
 Convert = Callable[[Any, "_Target"], Any]
@@ -93,13 +93,13 @@ def _target(column: TableColumn) -> _Target | None:
 def _whole(value: Any, target: _Target) -> int:
     bits = target.arrow.bit_width - 1
     if not -(1 << bits) <= value < 1 << bits:
-        raise _Lossy(f"{value} is out of range")
+        raise _Lossy("it is out of range")
     return int(value)
 
 
 def _whole_of_double(value: float, target: _Target) -> int:
     if value != value or value in (float("inf"), float("-inf")) or value != int(value):
-        raise _Lossy(f"{as_string(value)} is no whole number")
+        raise _Lossy("it is no whole number")
     return _whole(int(value), target)
 
 
@@ -112,7 +112,7 @@ def _whole_of_text(value: str, target: _Target) -> int:
 def _floating(value: float, target: _Target) -> float:
     held: float = pa.scalar(float(value), pa.float64()).cast(target.arrow, safe=False).as_py()
     if held != value and value == value:
-        raise _Lossy(f"{as_string(value)} has more digits than it holds")
+        raise _Lossy("it has more digits than fit")
     return held
 
 
@@ -131,18 +131,18 @@ def _decimal(value: Any, target: _Target) -> Decimal:
         raise _Lossy("it is no number") from None
     precision, scale = target.numbers
     if not number.is_finite():
-        raise _Lossy(f"{number} is no finite number")
+        raise _Lossy("it is no finite number")
     _, digits, exponent = number.normalize().as_tuple()
     after = max(0, -int(exponent))
     if after > scale or len(digits) + int(exponent) > precision - scale:
-        raise _Lossy(f"{number} has more digits than it holds")
+        raise _Lossy("it has more digits than fit")
     return number
 
 
 def _truth(value: Any, target: _Target) -> bool:
     if value in (0, 1):
         return bool(value)
-    raise _Lossy(f"{value} is neither 0 nor 1")
+    raise _Lossy("it is neither 0 nor 1")
 
 
 def _truth_of_text(value: str, target: _Target) -> bool:
@@ -162,7 +162,7 @@ def _bytes_of_text(value: str, target: _Target) -> bytes:
 
 def _millis(value: int, target: _Target) -> int:
     if not _FIRST_MILLIS <= value <= _LAST_MILLIS:
-        raise _Lossy(f"{value} milliseconds are outside of the years 1 to 9999")
+        raise _Lossy("as milliseconds it is outside of the years 1 to 9999")
     return _in_unit(value * 1_000_000, target)
 
 

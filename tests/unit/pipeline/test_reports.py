@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from airflow_tablestore.errors import StartOver
-from airflow_tablestore.pipeline.full_export.export import Services, export_split, plan, publish
+from airflow_tablestore.pipeline.contract import Limits
+from airflow_tablestore.pipeline.full_export.export import Services, export_split, plan, publish, run
 from airflow_tablestore.pipeline.full_export.plan import Plan, SplitReport
+from airflow_tablestore.pipeline.manifest import read_manifest
 from tests.conformance.folder_store import FolderStore
-from tests.conformance.memory_table import MemoryTable, numbered
+from tests.conformance.memory_table import MemoryTable, numbered, row
 from tests.integration.exporting import ROWS, export
 
 
@@ -65,3 +67,20 @@ def test_reports_survive_their_way_through_xcom(services):
     (report, _) = exported(services, planned(services))
 
     assert SplitReport.from_json(report.to_json()) == replace(report, seconds=round(report.seconds, 3))
+
+
+def test_samples_of_dirty_records_are_in_the_manifest_and_in_the_report(tmp_path):
+    """Some cells of `n` are text; what is kept of such a row is its key and what is wrong, never the value."""
+    rows = [row((("id", i),), n=f"secret-{i}" if i % 10 == 3 else i) for i in range(ROWS)]
+    lenient = replace(export("truncate"), limits=Limits(errors=5))
+
+    reports = [
+        run(lenient, Services(MemoryTable(rows, page_rows=10), FolderStore(tmp_path / name)), run="r1") for name in "ab"
+    ]
+
+    manifests = [read_manifest(FolderStore(tmp_path / name), lenient.target.prefix) for name in "ab"]
+    assert [sample.key for sample in reports[0].samples] == ["id=13", "id=23", "id=3", "id=33"]
+    assert "column 'n' is integer and the cell is string" in reports[0].samples[0].reason
+    assert "secret" not in str(reports[0].to_json())
+    assert [manifest.samples for manifest in manifests] == [report.samples for report in reports]
+    assert manifests[0].to_bytes() == manifests[1].to_bytes()
