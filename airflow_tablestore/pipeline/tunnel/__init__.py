@@ -1,1 +1,1 @@
-"""Tunnels: made and looked at, and drained into objects exactly once."""
+"""Tunnels: made and looked at, and drained into a sink."""

@@ -1,35 +1,28 @@
-"""A tunnel drained into objects: read, encode, list as pending, write, confirm, publish.
+"""A tunnel drained into a sink: take batches, gather them per channel, write, confirm.
 
-Batches of a channel are gathered into one object until it is large or old enough. What counts and what does not is
-decided in `channels`, by the checkpoint that the service has kept; any number of drains work on one tunnel, and the
-service shares its channels between them. A process that dies at any moment leaves what the next owner settles.
+Batches of a channel are gathered until they are many or old enough, and written as one. Any number of drains work on
+one tunnel, and the service shares its channels between them. What is written twice after a crash, and what that means,
+is the sink's to say: `tunnel.sink` is all that is known of it here.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.consumer.tunnel import Batch, Settings, TunnelReader, Until
 from airflow_tablestore.errors import Superseded
 from airflow_tablestore.pipeline.contract import Limits, Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
-from airflow_tablestore.pipeline.sources.tunnel import TunnelRows
-from airflow_tablestore.pipeline.store import Store, crc64_of
 from airflow_tablestore.pipeline.target import ObjectTarget
-from airflow_tablestore.pipeline.tunnel.channels import ChannelBook, Entry, channels_at, claim_prefix, object_key
+from airflow_tablestore.pipeline.tunnel.sink import Job, Receipt, Refused, TunnelSink, tunnel_sink
 from airflow_tablestore.pipeline.tunnel.tunnels import Wanted, ensure_tunnel, find_tunnel
 from airflow_tablestore.wire.table import describe_table
-from airflow_tablestore.wire.tunnel import Tunnel, describe_tunnel
-from airflow_tablestore.wire.tunnel_channel import ChannelStatus, Checkpoint, Place, get_checkpoint
+from airflow_tablestore.wire.tunnel_channel import Checkpoint, Place
 
 if TYPE_CHECKING:
     from airflow_tablestore.client import Client
@@ -37,13 +30,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TAKE_SECONDS = 0.2
-"""So often it is looked whether to stop, and whether an object is old enough."""
+"""So often it is looked whether to stop, and whether what is gathered is old enough."""
 
 MOST_GATHERED_BYTES = 16 * 1024 * 1024
-"""Of records, as they were read; an object is begun and ended well within a worker's memory."""
+"""Of records, as they were read; what is written at once stays well within a worker's memory."""
 
 FLUSH_SECONDS = 5.0
-"""The oldest record in hands is written after so long, whatever its object's size."""
+"""The oldest record in hands is written after so long, however few there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +86,28 @@ class DrainReport:
 def drain(
     export: Drain,
     client: Client,
-    store: Store,
+    place: Any,
     *,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> DrainReport:
     """Works on the tunnel until its end, until it has caught up, until its time is over, or until it is told to stop.
 
-    :raises SpecError: the tunnel is not there or not as it is wanted, or the prefix is another pipeline's.
+    :param place: what the target's connection leads to: a `Store` for objects.
+    :raises SpecError: the tunnel is not there or not as it is wanted, or the sink cannot take its records.
     :raises DirtyLimitExceeded: a record cannot be written; it and what follows it are not confirmed.
     """
     wanted = export.wanted
-    claim_prefix(store, export.target.prefix, export.pipeline)
     tunnel = ensure_tunnel(client, wanted).tunnel if export.creates else find_tunnel(client, wanted.table, wanted.name)
-    worker = _Worker(export, client, store, tunnel, progress or Quiet())
-    return worker.work(stop or threading.Event())
+    table = client.send(describe_table(tunnel.table))
+    job = Job(export.pipeline, client, tunnel, table, Refused(DirtyRecords(export.limits.errors)))
+    with closing(tunnel_sink(export.target, place, job)) as sink:
+        return _Worker(export, job, sink, progress or Quiet()).work(stop or threading.Event())
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """Batches of one life of one channel, on their way into one object."""
+    """Batches of one life of one channel, on their way to be written as one."""
 
     since: float
     batches: list[Batch] = field(default_factory=list)
@@ -120,26 +115,23 @@ class _Gathered:
 
 
 class _Worker:
-    def __init__(self, export: Drain, client: Client, store: Store, tunnel: Tunnel, progress: Progress):
-        self._export, self._client, self._store, self._tunnel = export, client, store, tunnel
-        self._progress = progress
-        self._dirty = DirtyRecords(export.limits.errors)
-        self._rows = TunnelRows.of_table(client.send(describe_table(tunnel.table)), self._refuse)
-        self._unfit = 0
+    def __init__(self, export: Drain, job: Job, sink: TunnelSink, progress: Progress):
+        self._export, self._job, self._sink, self._progress = export, job, sink, progress
+        self._most_bytes = min(sink.most_bytes or MOST_GATHERED_BYTES, MOST_GATHERED_BYTES)
         self._lock = threading.Lock()
-        self._epochs: dict[Place, int] = {}
+        self._channels: set[str] = set()
         self._settled = 0
         self._lost = 0
-        self._written: list[Entry] = []
+        self._done = Receipt()
         self._gathered: dict[Place, _Gathered] = {}
 
     def work(self, stop: threading.Event) -> DrainReport:
         began = time.monotonic()
-        self._settle_finished()
+        self._settled += self._sink.begin()
         until = Until.CAUGHT_UP if self._export.until_caught_up else Until.NEVER
         reader = TunnelReader(
-            self._client,
-            self._tunnel.id,
+            self._job.client,
+            self._job.tunnel.id,
             settings=self._export.settings,
             until=until,
             on_open=self._open,
@@ -162,41 +154,24 @@ class _Worker:
                 self._flush(place)
         return DrainReport(
             pipeline=self._export.pipeline,
-            tunnel=self._tunnel.id,
-            rows=sum(entry.rows for entry in self._written),
-            objects=len(self._written),
-            bytes=sum(entry.size for entry in self._written),
-            channels=len({place.channel_id for place in self._epochs}),
+            tunnel=self._job.tunnel.id,
+            rows=self._done.rows,
+            objects=self._done.objects,
+            bytes=self._done.size,
+            channels=len(self._channels),
             settled=self._settled,
             lost_channels=self._lost,
-            dirty=self._rows.dirty + self._unfit,
+            dirty=self._job.refused.count,
             seconds=time.monotonic() - began,
             is_caught_up=is_caught_up,
         )
 
-    # ---- openings
-
     def _open(self, at: Place, kept: Checkpoint) -> None:
-        """Settles what the last owner left; called by the channel's thread before it reads."""
-        book = ChannelBook(self._store, self._export.target.prefix, at.channel_id)
-        epoch, settled = book.open(at.client_id, lambda: self._client.send(get_checkpoint(at)))
+        """Called by the channel's thread before it reads."""
+        settled = self._sink.open(at, kept)
         with self._lock:
-            self._epochs[at] = epoch
-            self._settled += len(settled.published)
-        if settled.published or settled.removed:
-            told = "Channel %s: of the last owner's objects %d count, %d were not confirmed and are removed."
-            log.info(told, at.channel_id, len(settled.published), len(settled.removed))
-
-    def _settle_finished(self) -> None:
-        """Of channels that ended right before their last worker did: nobody opens these any more."""
-        prefix = self._export.target.prefix
-        waiting = channels_at(self._store, prefix, "pending")
-        if not waiting:
-            return
-        channels = self._client.send(describe_tunnel(self._tunnel.table, self._tunnel.name)).channels
-        finished = {one.id for one in channels if one.status == ChannelStatus.TERMINATED}
-        for channel in finished.intersection(waiting):
-            self._settled += len(ChannelBook(self._store, prefix, channel).settle_finished().published)
+            self._channels.add(at.channel_id)
+            self._settled += settled
 
     # ---- batches
 
@@ -211,10 +186,6 @@ class _Worker:
         if found.size >= self._most_bytes:
             self._flush(batch.at)
 
-    @property
-    def _most_bytes(self) -> int:
-        return min(self._export.target.max_object_bytes or MOST_GATHERED_BYTES, MOST_GATHERED_BYTES)
-
     def _flush_old(self, *, is_idle: bool = False) -> None:
         """Writes what is old enough; with nothing more to take, what was there for a moment."""
         patience = min(self._export.flush_seconds, 1.0) if is_idle else self._export.flush_seconds
@@ -223,72 +194,20 @@ class _Worker:
             self._flush(place)
 
     def _flush(self, at: Place) -> None:
-        """One object, in the order that makes it count once: pending, written, confirmed, published."""
+        """Written, then confirmed: a checkpoint never tells of records that the sink has not taken."""
         batches = self._gathered.pop(at).batches
-        records = self._fitting(batches)
-        book = ChannelBook(self._store, self._export.target.prefix, at.channel_id)
-        entry: Entry | None = None
-        if records.num_rows:
-            data = self._encoded(records)
-            entry = self._entry(at, batches, records, data)
-            book.list_pending(entry)
-            self._store.put(entry.key, data)
+        receipt = self._sink.write(at, batches)
         try:
             batches[-1].commit()
         except Superseded as error:
             log.info("Channel %s went to another worker, who reads these records again: %s", at.channel_id, error)
             self._lost += 1
-            if entry is not None:
-                book.list_pending(entry)  # its next owner may have settled before the object was written
+            receipt.give_up()
             for batch in batches:
                 batch.done()
             return
-        if entry is not None:
-            book.publish(entry)
-            self._written.append(entry)
-            self._progress.advance(entry.rows, sum(batch.size for batch in batches))
-
-    def _fitting(self, batches: Sequence[Batch]) -> pa.RecordBatch:
-        records = self._rows.batch(record for batch in batches for record in batch.records)
-        unfit = self._export.target.format.unfit(records)
-        for one in unfit:
-            self._unfit += 1
-            key = tuple((name.name, records.column(name.name)[one.row].as_py()) for name in self._rows.keys)
-            self._dirty.add(show_key(key), one.reason)
-        out = {one.row for one in unfit}
-        return records.filter(pa.array([row not in out for row in range(records.num_rows)])) if out else records
-
-    def _refuse(self, key: str, reason: str) -> None:
-        self._dirty.add(key, reason)
-
-    def _encoded(self, records: pa.RecordBatch) -> bytes:
-        out = io.BytesIO()
-        encoder = self._export.target.format.encoder(records.schema, out)
-        encoder.write(records)
-        encoder.close()
-        return out.getvalue()
-
-    def _entry(self, at: Place, batches: Sequence[Batch], records: pa.RecordBatch, data: bytes) -> Entry:
-        last, target = batches[-1], self._export.target
-        with self._lock:
-            epoch = self._epochs[at]
-        number = last.checkpoint_number
-        times = [micros for micros in records.column("time").to_pylist() if micros is not None]
-        place = (at.channel_id, number, epoch, at.client_id)
-        return Entry(
-            pipeline=self._export.pipeline,
-            tunnel=at.tunnel_id,
-            channel=at.channel_id,
-            number=number,
-            epoch=epoch,
-            client=at.client_id,
-            before=batches[0].before,
-            token=last.token,
-            key=object_key(target.prefix, self._export.pipeline, place, target.format.suffix),
-            rows=records.num_rows,
-            size=len(data),
-            crc64=crc64_of(data),
-            is_stream=last.is_stream,
-            first_micros=min(times, default=0),
-            last_micros=max(times, default=0),
-        )
+        receipt.confirm()
+        if receipt.rows:
+            done = self._done
+            self._done = Receipt(done.rows + receipt.rows, done.objects + receipt.objects, done.size + receipt.size)
+            self._progress.advance(receipt.rows, sum(batch.size for batch in batches))
