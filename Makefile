@@ -12,7 +12,7 @@ PARALLEL    ?= -n auto --maxprocesses 4 --dist loadfile
 help:            ## what can be made here
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-$(READY): pyproject.toml $(CONSTRAINTS) build_native.py $(wildcard airflow_tablestore/native/*.c)
+$(READY): pyproject.toml $(CONSTRAINTS) build_native.py $(wildcard airflow_tablestore/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@echo "Installing into $(VENV) (once, about a minute) ..."
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV)

@@ -1,6 +1,6 @@
 """The small C library behind the fast paths: blocks to columns (columns.c) and columns to lines (lines.c).
 
-It is built with the package where there is a compiler (build_columns.py), and is found in this folder or not at all. It
+It is built with the package where there is a compiler (build_native.py), and is found in this folder or not at all. It
 uses no Python ABI, so one build serves every Python; the interpreter's lock is free while it works. Whoever calls it
 has a slower way that gives the same.
 """

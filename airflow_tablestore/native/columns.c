@@ -1,5 +1,4 @@
-/* Blocks of rows to Arrow columns in one pass: the fast path of
-   wire/decode/native.py.
+/* Blocks of rows to Arrow columns in one pass: the fast path of wire/decode/native.py.
 
    Knows nothing of Python: it is called through ctypes and hands its columns over by Arrow's C data interface. It takes
    what a well-behaved service sends and answers IRREGULAR to everything else, without saying why: the plain decoder then
@@ -11,34 +10,7 @@
 
    Little-endian hosts only; native.py asks. */
 
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#if defined(_WIN32)
-#define PUBLIC __declspec(dllexport)
-#else
-#define PUBLIC __attribute__((visibility("default")))
-#endif
-
-enum { IRREGULAR = -1, NO_MEMORY = -2 };
-
-enum { TAG_KEY = 1, TAG_CELLS, TAG_CELL, TAG_NAME, TAG_VALUE, TAG_OP, TAG_TIMESTAMP, TAG_DELETE, TAG_ROW_CHECKSUM,
-       TAG_CELL_CHECKSUM };
-
-enum { INTEGER = 0, DOUBLE = 1, BOOLEAN = 2, STRING = 3, MATRIX_NULL = 6, BINARY = 7 };
-
-/* ---- Arrow's C data interface: the one struct that is needed */
-
-struct ArrowArray {
-    int64_t length, null_count, offset, n_buffers, n_children;
-    const void **buffers;
-    struct ArrowArray **children;
-    struct ArrowArray *dictionary;
-    void (*release)(struct ArrowArray *);
-    void *private_data;
-};
+#include "growing.h"
 
 /* ---- what is found of one column; the buffers are given away at the end of a block */
 
@@ -48,16 +20,9 @@ typedef struct {
     const uint8_t *name;  /* within prefix */
     size_t name_size;
     uint8_t seed;         /* checksum of the name and, if the prefix has it, of the type byte */
-    uint8_t type, is_key;
+    uint8_t is_key;
     int32_t follower;     /* the column whose cell came next the last time; -1: none yet */
-    int64_t count;        /* values so far */
-    int64_t nulls;
-    int64_t capacity;     /* rows that the buffers below hold */
-    uint8_t *valid;       /* bits; NULL while there is no null */
-    uint8_t *values;      /* eight bytes each, or bits of booleans, or int32 ends of texts after a first 0 */
-    uint8_t *text;
-    int64_t text_size, text_capacity;
-    int64_t usual_rows, usual_text; /* of the block before: what to allocate first */
+    growing to;
 } column;
 
 typedef struct {
@@ -74,223 +39,14 @@ typedef struct {
     int32_t first_key, first_attribute; /* the guesses at the beginning of a row's parts */
     stray *strays;
     int64_t stray_count, stray_capacity;
-    uint8_t crc[16][256]; /* crc[k][b]: checksum of byte b and k zeros after it */
-    int failed;           /* out of memory somewhere below */
+    checksums crc;
 } decoder;
-
-static uint32_t read_u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-
-/* ---- checksums: CRC-8, polynomial 7, continued from `sum` */
-
-static void make_tables(decoder *d)
-{
-    for (int b = 0; b < 256; b++) {
-        uint8_t c = (uint8_t)b;
-        for (int bit = 0; bit < 8; bit++)
-            c = (uint8_t)((c << 1) ^ (c & 0x80 ? 0x07 : 0));
-        d->crc[0][b] = c;
-    }
-    for (int k = 1; k < 16; k++)
-        for (int b = 0; b < 256; b++)
-            d->crc[k][b] = d->crc[0][d->crc[k - 1][b]];
-}
-
-static inline uint8_t crc_tail(const decoder *d, const uint8_t *p, size_t size, uint8_t sum)
-{
-    if (size == 0)
-        return sum;
-    uint8_t total = d->crc[size - 1][p[0] ^ sum];
-    for (size_t i = 1; i < size; i++)
-        total ^= d->crc[size - 1 - i][p[i]];
-    return total;
-}
-
-static inline uint8_t crc_of(const decoder *d, const uint8_t *p, size_t size, uint8_t sum)
-{
-    const uint8_t (*t)[256] = d->crc;
-    for (; size >= 16; size -= 16, p += 16)
-        sum = t[15][p[0] ^ sum] ^ t[14][p[1]] ^ t[13][p[2]] ^ t[12][p[3]] ^ t[11][p[4]] ^ t[10][p[5]] ^ t[9][p[6]]
-            ^ t[8][p[7]] ^ t[7][p[8]] ^ t[6][p[9]] ^ t[5][p[10]] ^ t[4][p[11]] ^ t[3][p[12]] ^ t[2][p[13]]
-            ^ t[1][p[14]] ^ t[0][p[15]];
-    return crc_tail(d, p, size, sum);
-}
-
-static inline uint8_t crc_eight(const decoder *d, const uint8_t *p, uint8_t sum)
-{
-    const uint8_t (*t)[256] = d->crc;
-    return t[7][p[0] ^ sum] ^ t[6][p[1]] ^ t[5][p[2]] ^ t[4][p[3]] ^ t[3][p[4]] ^ t[2][p[5]] ^ t[1][p[6]] ^ t[0][p[7]];
-}
-
-/* ---- text: whether bytes are UTF-8 as Python reads it (no surrogates, nothing longer than needed) */
-
-static int is_utf8(const uint8_t *p, size_t size)
-{
-    const uint8_t *end = p + size;
-    while (p < end) {
-        if (end - p >= 8) {
-            uint64_t eight;
-            memcpy(&eight, p, 8);
-            if (!(eight & 0x8080808080808080u)) {
-                p += 8;
-                continue;
-            }
-        }
-        uint8_t first = *p++;
-        if (first < 0x80)
-            continue;
-        int more;
-        uint8_t low = 0x80, high = 0xBF; /* what the second byte may be */
-        if (first >= 0xC2 && first <= 0xDF)
-            more = 1;
-        else if (first >= 0xE0 && first <= 0xEF) {
-            more = 2;
-            if (first == 0xE0) low = 0xA0;
-            if (first == 0xED) high = 0x9F;
-        } else if (first >= 0xF0 && first <= 0xF4) {
-            more = 3;
-            if (first == 0xF0) low = 0x90;
-            if (first == 0xF4) high = 0x8F;
-        } else
-            return 0;
-        if (end - p < more || *p < low || *p > high)
-            return 0;
-        for (p++; --more; p++)
-            if ((*p & 0xC0) != 0x80)
-                return 0;
-    }
-    return 1;
-}
-
-/* ---- columns */
-
-static int is_text(const column *c) { return c->type == STRING || c->type == BINARY; }
-
-static size_t bits(int64_t count) { return (size_t)((count + 7) / 8); }
-
-static size_t value_bytes(const column *c, int64_t rows)
-{
-    if (is_text(c))
-        return 4 * ((size_t)rows + 1);
-    return c->type == BOOLEAN ? bits(rows) : 8 * (size_t)rows;
-}
-
-static int resized(uint8_t **buffer, size_t size)
-{
-    uint8_t *larger = realloc(*buffer, size ? size : 1);
-    if (!larger)
-        return 0;
-    *buffer = larger;
-    return 1;
-}
-
-static int room_for(column *c, int64_t rows)
-{
-    if (rows <= c->capacity)
-        return 1;
-    int64_t capacity = c->capacity * 2;
-    if (capacity < c->usual_rows) capacity = c->usual_rows;
-    if (capacity < rows) capacity = rows;
-    if (capacity < 64) capacity = 64;
-    if (!resized(&c->values, value_bytes(c, capacity)) || (c->valid && !resized(&c->valid, bits(capacity))))
-        return 0;
-    if (c->capacity == 0 && is_text(c))
-        memset(c->values, 0, 4);
-    c->capacity = capacity;
-    return 1;
-}
-
-static int room_for_text(column *c, int64_t more)
-{
-    int64_t wanted = c->text_size + more;
-    if (wanted <= c->text_capacity)
-        return 1;
-    int64_t capacity = c->text_capacity * 2;
-    if (capacity < c->usual_text) capacity = c->usual_text;
-    if (capacity < wanted) capacity = wanted;
-    if (!resized(&c->text, (size_t)capacity))
-        return 0;
-    c->text_capacity = capacity;
-    return 1;
-}
-
-static void set_bits(uint8_t *to, int64_t from, int64_t until, int value)
-{
-    for (; from < until && from % 8; from++)
-        to[from / 8] = (uint8_t)((to[from / 8] & ~(1 << from % 8)) | value << from % 8);
-    if (from < until) { /* the bits after `until` in the last byte are not used yet */
-        memset(to + from / 8, value ? 0xFF : 0, bits(until) - (size_t)(from / 8));
-    }
-}
-
-/* Nulls until the column has `rows` values. */
-static int fill(column *c, int64_t rows)
-{
-    if (c->count == rows)
-        return 1;
-    if (!room_for(c, rows))
-        return 0;
-    if (!c->valid) {
-        if (!resized(&c->valid, bits(c->capacity)))
-            return 0;
-        set_bits(c->valid, 0, c->count, 1);
-    }
-    set_bits(c->valid, c->count, rows, 0);
-    if (is_text(c)) {
-        int32_t *ends = (int32_t *)(void *)c->values;
-        for (int64_t i = c->count; i < rows; i++)
-            ends[i + 1] = (int32_t)c->text_size;
-    } else if (c->type == BOOLEAN)
-        set_bits(c->values, c->count, rows, 0);
-    else
-        memset(c->values + 8 * c->count, 0, 8 * (size_t)(rows - c->count));
-    c->nulls += rows - c->count;
-    c->count = rows;
-    return 1;
-}
-
-/* The value of row `row`: eight bytes, a boolean, or a text with its size. */
-static inline int put(column *c, int64_t row, const uint8_t *data, size_t size)
-{
-    if (c->count != row && !fill(c, row))
-        return 0;
-    if (row + 1 > c->capacity && !room_for(c, row + 1))
-        return 0;
-    if (c->type == INTEGER || c->type == DOUBLE)
-        memcpy(c->values + 8 * row, data, 8);
-    else if (c->type == BOOLEAN)
-        set_bits(c->values, row, row + 1, *data);
-    else {
-        if (c->text_size + (int64_t)size > c->text_capacity && !room_for_text(c, (int64_t)size))
-            return 0;
-        if (size)
-            memcpy(c->text + c->text_size, data, size);
-        c->text_size += (int64_t)size;
-        ((int32_t *)(void *)c->values)[row + 1] = (int32_t)c->text_size;
-    }
-    if (c->valid)
-        set_bits(c->valid, row, row + 1, 1);
-    c->count = row + 1;
-    return 1;
-}
-
-static void forget(column *c)
-{
-    c->usual_rows = c->count;
-    c->usual_text = c->text_size;
-    c->valid = c->values = c->text = NULL;
-    c->count = c->nulls = c->capacity = c->text_size = c->text_capacity = 0;
-}
 
 static void clear(decoder *d)
 {
     d->stray_count = 0;
-    for (int32_t i = 0; i < d->columns; i++) {
-        column *c = &d->column[i];
-        free(c->valid);
-        free(c->values);
-        free(c->text);
-        forget(c);
-    }
+    for (int32_t i = 0; i < d->columns; i++)
+        emptied(&d->column[i].to);
 }
 
 static int note(decoder *d, int64_t row, int64_t place, int32_t wanted, int is_key)
@@ -308,14 +64,6 @@ static int note(decoder *d, int64_t row, int64_t place, int32_t wanted, int is_k
 }
 
 /* ---- names */
-
-static uint32_t hash_of(const uint8_t *name, size_t size, int is_key)
-{
-    uint32_t h = is_key ? 2166136261u : 2166136261u ^ 0x5bd1e995u;
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ name[i]) * 16777619u;
-    return h ^ h >> 15;
-}
 
 static int32_t named(const decoder *d, const uint8_t *name, size_t size, int is_key)
 {
@@ -356,7 +104,7 @@ PUBLIC decoder *tablestore_decoder_new(int32_t columns, const uint8_t *names, co
     decoder *d = calloc(1, sizeof(decoder));
     if (!d)
         return NULL;
-    make_tables(d);
+    make_checksums(&d->crc);
     d->first_key = d->first_attribute = -1;
     uint32_t slots = 8;
     while (slots < 2 * (uint32_t)columns + 2)
@@ -371,7 +119,7 @@ PUBLIC decoder *tablestore_decoder_new(int32_t columns, const uint8_t *names, co
     memset(d->slots, 0xFF, slots * sizeof(int32_t));
     for (int32_t i = 0; i < columns; i++) {
         column *c = &d->column[i];
-        c->type = types[i];
+        c->to.type = types[i];
         c->is_key = are_keys[i];
         c->name_size = sizes[i];
         c->follower = -1;
@@ -390,13 +138,13 @@ PUBLIC decoder *tablestore_decoder_new(int32_t columns, const uint8_t *names, co
         p += 4 + c->name_size;
         names += c->name_size;
         *p++ = TAG_VALUE;
-        c->seed = crc_of(d, c->name, c->name_size, 0);
-        if (!is_text(c)) {
-            uint32_t size = c->type == BOOLEAN ? 2 : 9;
+        c->seed = crc_of(&d->crc, c->name, c->name_size, 0);
+        if (!is_text(&c->to)) {
+            uint32_t size = c->to.type == BOOLEAN ? 2 : 9;
             memcpy(p, &size, 4);
-            p[4] = c->type;
+            p[4] = c->to.type;
             p += 5;
-            c->seed = d->crc[0][c->seed ^ c->type];
+            c->seed = d->crc.of[0][c->seed ^ c->to.type];
         }
         c->prefix_size = (size_t)(p - c->prefix);
         uint32_t at = hash_of(c->name, c->name_size, c->is_key) & d->mask;
@@ -422,7 +170,7 @@ static const uint8_t *passed(const decoder *d, const uint8_t *at, const uint8_t 
         return NULL;
     if (is_key && !is_wanted && !is_utf8(at, size))
         return NULL;
-    uint8_t total = crc_of(d, at, size, 0);
+    uint8_t total = crc_of(&d->crc, at, size, 0);
     at += size + 1;
     size = read_u32(at);
     at += 4;
@@ -439,12 +187,12 @@ static const uint8_t *passed(const decoder *d, const uint8_t *at, const uint8_t 
             return NULL;
     } else if (type != BOOLEAN || is_key || size != 2 || at[1] > 1)
         return NULL;
-    total = crc_of(d, at, size, total);
+    total = crc_of(&d->crc, at, size, total);
     at += size;
     if (*at == TAG_TIMESTAMP) {
         if (is_key || end - at < 11)
             return NULL;
-        total = crc_eight(d, at + 1, total);
+        total = crc_eight(&d->crc, at + 1, total);
         at += 9;
     }
     if (end - at < 2 || at[0] != TAG_CELL_CHECKSUM || at[1] != total)
@@ -492,29 +240,29 @@ static int64_t read_plain(decoder *d, const uint8_t *block, const uint8_t *end)
             const uint8_t *data = at + c->prefix_size, *after;
             size_t size = 8;
             uint8_t total;
-            if (is_text(c)) {
+            if (is_text(&c->to)) {
                 if (end - data < 9)
                     return IRREGULAR;
-                if (data[4] != c->type)
+                if (data[4] != c->to.type)
                     goto stray;
                 size = read_u32(data + 5);
                 if (read_u32(data) != size + 5 || (uint64_t)(end - data - 9) < (uint64_t)size + 2)
                     return IRREGULAR;
                 after = data + 9 + size;
-                total = crc_of(d, data + 4, size + 5, c->seed);
+                total = crc_of(&d->crc, data + 4, size + 5, c->seed);
                 data += 9;
-                if (c->type == STRING && !is_utf8(data, size))
+                if (c->to.type == STRING && !is_utf8(data, size))
                     return IRREGULAR;
-            } else if (c->type == BOOLEAN) {
+            } else if (c->to.type == BOOLEAN) {
                 if (end - data < 3 || *data > 1)
                     return IRREGULAR;
                 after = data + 1;
-                total = d->crc[0][c->seed ^ *data];
+                total = d->crc.of[0][c->seed ^ *data];
             } else {
                 if (end - data < 10)
                     return IRREGULAR;
                 after = data + 8;
-                total = crc_eight(d, data, c->seed);
+                total = crc_eight(&d->crc, data, c->seed);
             }
             if (*after == TAG_TIMESTAMP && !is_key) {
                 if (end - after < 11)
@@ -523,19 +271,19 @@ static int64_t read_plain(decoder *d, const uint8_t *block, const uint8_t *end)
                 memcpy(&now, after + 1, 8);
                 if (now != moment) {
                     moment = now;
-                    moment_sum = crc_eight(d, after + 1, 0);
+                    moment_sum = crc_eight(&d->crc, after + 1, 0);
                 }
-                total = d->crc[7][total] ^ moment_sum;
+                total = d->crc.of[7][total] ^ moment_sum;
                 after += 9;
             }
             if (after[0] != TAG_CELL_CHECKSUM || after[1] != total)
                 return IRREGULAR;
-            if (c->count > row)
+            if (c->to.count > row)
                 return IRREGULAR; /* a second version */
-            if (!put(c, row, data, size))
+            if (!put(&c->to, row, data, size))
                 return NO_MEMORY;
             at = after + 2;
-            row_sum = d->crc[0][row_sum ^ total];
+            row_sum = d->crc.of[0][row_sum ^ total];
             guess = &c->follower;
             continue;
 
@@ -543,15 +291,15 @@ static int64_t read_plain(decoder *d, const uint8_t *block, const uint8_t *end)
             after = passed(d, at, end, is_key, c != NULL, &total);
             if (!after)
                 return IRREGULAR;
-            if (c && (c->count > row || !fill(c, row + 1)))
+            if (c && (c->to.count > row || !fill(&c->to, row + 1)))
                 return IRREGULAR;
             if ((c || !is_key) && !note(d, row, at - block, wanted, is_key))
                 return NO_MEMORY;
             at = after;
-            row_sum = d->crc[0][row_sum ^ total];
+            row_sum = d->crc.of[0][row_sum ^ total];
         }
         /* a row's checksum ends with a byte for the delete marker, which a range read never has: zero */
-        if (end - at < 2 || *at != TAG_ROW_CHECKSUM || at[1] != d->crc[0][row_sum])
+        if (end - at < 2 || *at != TAG_ROW_CHECKSUM || at[1] != d->crc.of[0][row_sum])
             return IRREGULAR;
         at += 2;
     }
@@ -568,7 +316,7 @@ enum { MATRIX_ROW = 2, MATRIX_CHECKSUM = 1, MATRIX_ENTIRE_KEY = 10, MATRIX_ROW_C
 
 static int64_t read_matrix(decoder *d, const uint8_t *block, const uint8_t *end)
 {
-    if (end - block < MATRIX_HEAD + 9 || crc_of(d, block, (size_t)(end - block - 1), 0) != end[-1])
+    if (end - block < MATRIX_HEAD + 9 || crc_of(&d->crc, block, (size_t)(end - block - 1), 0) != end[-1])
         return IRREGULAR;
     uint32_t keys = read_u32(block + 12), others = read_u32(block + 16);
     if (keys > MOST_FIELDS || others > MOST_FIELDS)
@@ -633,11 +381,11 @@ static int64_t read_matrix(decoder *d, const uint8_t *block, const uint8_t *end)
             if (type == STRING && !is_utf8(data, size))
                 goto irregular;
             int32_t wanted = places[i];
-            if (wanted >= 0 && d->column[wanted].type == type) {
-                if (!put(&d->column[wanted], row, data, size))
+            if (wanted >= 0 && d->column[wanted].to.type == type) {
+                if (!put(&d->column[wanted].to, row, data, size))
                     goto full;
             } else if (wanted >= 0 || i >= keys) {
-                if ((wanted >= 0 && !fill(&d->column[wanted], row + 1))
+                if ((wanted >= 0 && !fill(&d->column[wanted].to, row + 1))
                     || !note(d, row, cell - block, wanted, (int)i))
                     goto full;
             }
@@ -657,71 +405,14 @@ done:
     return row;
 }
 
-/* ---- giving columns away */
-
-static void release_column(struct ArrowArray *array)
-{
-    for (int64_t i = 0; i < array->n_buffers; i++)
-        free((void *)array->buffers[i]);
-    free(array->buffers);
-    array->release = NULL;
-}
-
-static void release_rows(struct ArrowArray *array)
-{
-    for (int64_t i = 0; i < array->n_children; i++) {
-        struct ArrowArray *child = array->children[i];
-        if (child->release)
-            child->release(child);
-        free(child);
-    }
-    free(array->children);
-    free(array->buffers);
-    array->release = NULL;
-}
-
-static int given_away(column *c, struct ArrowArray *to)
-{
-    int64_t buffers = is_text(c) ? 3 : 2;
-    to->buffers = calloc((size_t)buffers, sizeof(void *));
-    if (!to->buffers)
-        return 0;
-    to->length = c->count;
-    to->null_count = c->nulls;
-    to->n_buffers = buffers;
-    to->buffers[0] = c->valid;
-    to->buffers[1] = c->values;
-    if (is_text(c))
-        to->buffers[2] = c->text;
-    to->release = release_column;
-    forget(c);
-    return 1;
-}
-
 static int export_rows(decoder *d, int64_t rows, struct ArrowArray *to)
 {
-    memset(to, 0, sizeof(*to));
-    to->buffers = calloc(1, sizeof(void *));
-    to->children = calloc((size_t)d->columns + 1, sizeof(void *));
-    to->release = release_rows;
-    to->length = rows;
-    to->n_buffers = 1;
-    if (!to->buffers || !to->children)
-        goto failed;
-    for (int32_t i = 0; i < d->columns; i++) {
-        column *c = &d->column[i];
-        struct ArrowArray *child = calloc(1, sizeof(struct ArrowArray));
-        if (!child)
-            goto failed;
-        to->children[to->n_children++] = child;
-        if (!fill(c, rows) || !room_for(c, rows ? rows : 1) || !(c->text || !is_text(c) || room_for_text(c, 1))
-            || !given_away(c, child))
-            goto failed;
-    }
-    return 1;
-failed:
-    release_rows(to);
-    return 0;
+    int is_done = begin_rows(to, d->columns, rows);
+    for (int32_t i = 0; is_done && i < d->columns; i++)
+        is_done = add_column(to, &d->column[i].to);
+    if (!is_done)
+        release_rows(to);
+    return is_done;
 }
 
 /* The number of rows, whose columns are then in `to`; or IRREGULAR or NO_MEMORY, and nothing is in `to`.
