@@ -39,10 +39,13 @@ def test_the_pages_programs_print_what_it_says(tmp_path):
         second = run(tmp_path, "drain.py", emulator)
         put(writer, 4, "Suzhou")
         third = run(tmp_path, "parallel.py", emulator)
+        put(writer, 5, "Wuxi")
+        fourth = run(tmp_path, "columns.py", emulator)
 
     assert first.strip() == shown.output.strip()
     assert second == "put {'id': 3} {'city': 'Shanghai'}\n"
     assert third == "1 records\n"
+    assert fourth == "[{'action': 'put', 'id': 5}] Wuxi\nTrue\n"
 
 
 def test_the_first_program_is_as_short_as_the_page_says():

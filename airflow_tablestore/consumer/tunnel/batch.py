@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from airflow_tablestore.consumer.tunnel.meter import units_of
+from airflow_tablestore.consumer.tunnel.records import Refuse, arrow_of, rows_of
+from airflow_tablestore.wire.row import Row
 from airflow_tablestore.wire.tunnel_channel import Place, TunnelRecord
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Origin(Protocol):
@@ -46,6 +53,11 @@ class Batch:
         return self.at.channel_id
 
     @property
+    def read_units(self) -> int:
+        """The capacity units that reading it took, as `meter` reckons them."""
+        return units_of(self.size)
+
+    @property
     def checkpoint_number(self) -> int:
         """The number that its commit will have, if nothing else of the channel is committed before.
 
@@ -53,6 +65,22 @@ class Batch:
         a greater number, when the commit was kept; else it was not.
         """
         return self.origin.next_number
+
+    def rows(self, refuse: Refuse | None = None) -> Iterator[tuple[TunnelRecord, Row]]:
+        """Each record with its row, in their order.
+
+        :param refuse: hears of a record that cannot be read, which is then left out. It may raise.
+        :raises RecordError: without `refuse`: a record that cannot be read.
+        """
+        return rows_of(self, refuse)
+
+    def to_arrow(self, refuse: Refuse | None = None) -> pa.RecordBatch:
+        """The records as columns: action, sequence, time, the key's columns by their names, and cells.
+
+        :param refuse: as of `rows`.
+        :raises RecordError: without `refuse`: a record that cannot be read, or has another key than those before it.
+        """
+        return arrow_of(self, refuse)
 
     def done(self) -> bool:
         """Says that the sink has taken the records for good: they need not be read again.

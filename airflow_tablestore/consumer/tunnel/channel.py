@@ -19,6 +19,7 @@ class State(enum.Enum):
 
     WAITING = "given to this client, not read yet"
     READING = "read, batch after batch"
+    PARKING = "its turn is over; what is in somebody's hands is waited for, then it waits for its next turn"
     CLOSING = "read no further; what is in somebody's hands is waited for"
     CLOSED = "given back, the service is told so"
     FINISHED = "read to its end and confirmed, the service is told so"
@@ -29,6 +30,7 @@ class Event(enum.Enum):
     """What happens to a channel."""
 
     STARTED = "there is room to read it"
+    TURN_OVER = "others wait, and it was read for a while or has nothing to tell"
     CLOSE_ASKED = "the service wants it back, or this worker ends"
     DRAINED = "every batch in hands is done and confirmed"
     END_OF_DATA = "the end is done and confirmed"
@@ -44,6 +46,12 @@ NEXT: Mapping[tuple[State, Event], State] = {
     (State.READING, Event.FAILED): State.CLOSING,
     (State.READING, Event.END_OF_DATA): State.FINISHED,
     (State.READING, Event.TAKEN): State.GONE,
+    (State.READING, Event.TURN_OVER): State.PARKING,
+    (State.PARKING, Event.DRAINED): State.WAITING,
+    (State.PARKING, Event.CLOSE_ASKED): State.CLOSING,
+    (State.PARKING, Event.FAILED): State.CLOSING,
+    (State.PARKING, Event.END_OF_DATA): State.FINISHED,
+    (State.PARKING, Event.TAKEN): State.GONE,
     (State.CLOSING, Event.CLOSE_ASKED): State.CLOSING,
     (State.CLOSING, Event.FAILED): State.CLOSING,
     (State.CLOSING, Event.DRAINED): State.CLOSED,

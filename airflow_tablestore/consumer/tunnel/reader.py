@@ -23,6 +23,7 @@ from types import TracebackType
 from airflow_tablestore.client import Client
 from airflow_tablestore.consumer.tunnel.batch import Batch
 from airflow_tablestore.consumer.tunnel.channel import State
+from airflow_tablestore.consumer.tunnel.meter import Meter, Usage
 from airflow_tablestore.consumer.tunnel.outbox import Outbox
 from airflow_tablestore.consumer.tunnel.run import OnOpen, Wiring
 from airflow_tablestore.consumer.tunnel.session import Session, SessionLost, View
@@ -72,6 +73,7 @@ class TunnelReader:
         self._client, self._until = client, until
         self._on_open, self._confirms_itself = on_open, confirms_itself
         self._outbox = Outbox(self.settings.max_bytes)
+        self._meter = Meter()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -104,6 +106,11 @@ class TunnelReader:
     def has_ended(self) -> bool:
         """Whether no batch will come any more."""
         return self._outbox.is_closed
+
+    @property
+    def usage(self) -> Usage:
+        """What was read until now, in requests, bytes and capacity units."""
+        return self._meter.usage
 
     def run(self, process: Callable[[Batch], None], *, threads: int = 4) -> None:
         """Hands every batch to a function, and takes it for done when that returns.
@@ -217,6 +224,7 @@ class TunnelReader:
             on_open=self._on_open,
             goal_micros=int(goal * 1_000_000),
             confirms_itself=self._confirms_itself,
+            meter=self._meter,
         )
         session = Session(self.tunnel_id, self.settings, wiring, time.monotonic, self._is_over, self._failures)
         self._session = session

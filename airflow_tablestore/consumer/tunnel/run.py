@@ -16,6 +16,7 @@ from airflow_tablestore.consumer.tunnel.batch import Batch
 from airflow_tablestore.consumer.tunnel.channel import Event
 from airflow_tablestore.consumer.tunnel.checkpoint import Checkpoints, Send
 from airflow_tablestore.consumer.tunnel.ledger import Ledger
+from airflow_tablestore.consumer.tunnel.meter import Meter
 from airflow_tablestore.consumer.tunnel.outbox import Outbox
 from airflow_tablestore.consumer.tunnel.pause import Pauses, is_full
 from airflow_tablestore.errors import ProtocolError, Superseded, TablestoreError
@@ -38,6 +39,7 @@ class Wiring:
     :param send: sends a call that must be done also at the end.
     :param is_alive: whether the service still takes this client for alive.
     :param goal_micros: a channel that has told a record of this time is caught up.
+    :param meter: counts what is read.
     :param confirms_itself: False leaves checkpoints to `Batch.commit` while anything is in hands.
     """
 
@@ -50,6 +52,7 @@ class Wiring:
     on_open: OnOpen
     goal_micros: int
     confirms_itself: bool
+    meter: Meter
 
 
 class Run:
@@ -71,6 +74,7 @@ class Run:
         self._is_mine = True
         self._is_caught_up = False
         self._has_read = False
+        self._is_idle = False
         self._thread = threading.Thread(target=self._live, name=f"tunnel {at.channel_id}", daemon=True)
 
     # ---- the session's side
@@ -113,6 +117,11 @@ class Run:
     def has_progressed(self) -> bool:
         """Whether it ever was read."""
         return self._has_read
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to read, last time."""
+        return self._is_idle
 
     def confirm(self) -> None:
         """Confirms what is done and not confirmed yet.
@@ -190,8 +199,9 @@ class Run:
         while self._goes_on():
             if token == FINISHED:
                 return self._finish()
-            page: RecordPage = ask(read_records(self.at, token))
-            self._has_read = True
+            page = self._page(ask, token)
+            self._has_read, self._is_idle = True, not page.records
+            wiring.meter.count(page)
             if page.records:
                 number += 1
                 batch = Batch(self.at, number, page.records, token, page.next_token, is_stream, page.bytes, self)
@@ -205,6 +215,15 @@ class Run:
             if token != FINISHED:
                 self._wait(pauses.after(page, is_stream=is_stream))
         return self._stopped()
+
+    def _page(self, ask: Send, token: str) -> RecordPage:
+        """:raises ProtocolError: the answer is none; says where, for nobody can go on behind it."""
+        try:
+            page: RecordPage = ask(read_records(self.at, token))
+        except ProtocolError as error:
+            told = f"The records of channel {self.at.channel_id} behind token {token!r} cannot be read"
+            raise ProtocolError(f"{told}: {error}") from error
+        return page
 
     def _stopped(self) -> bool:
         """Not the end.
@@ -256,7 +275,17 @@ class Run:
             return True
         if not page.records:
             return False
-        return decode_sequence(page.records[-1].row).timestamp >= self._wiring.goal_micros
+        return _newest_micros(page) >= self._wiring.goal_micros
+
+
+def _newest_micros(page: RecordPage) -> int:
+    """The time of the newest record of a page that can be read; 0: of none. What to do with others is the sink's."""
+    for record in reversed(page.records):
+        try:
+            return decode_sequence(record.row).timestamp
+        except ProtocolError:
+            continue
+    return 0
 
 
 def _is_stream(token: str) -> bool:

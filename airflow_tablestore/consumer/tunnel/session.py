@@ -27,6 +27,9 @@ SOON_SECONDS = 0.2
 LOOK_SECONDS = 0.5
 """Whether the end is reached is looked at so often."""
 
+IDLE_SHARE = 0.25
+"""Of a turn, after which a channel with nothing to tell makes room for one that waits."""
+
 LEAVE_SECONDS = 30.0
 MOST_FAILURES = 3
 """A channel that failed so often without a read between is not a matter of time."""
@@ -72,6 +75,8 @@ class Session:
         self._runs: dict[str, Run] = {}
         self._old: list[Run] = []
         self._waiting: deque[str] = deque()
+        self._began: dict[str, float] = {}  # by channel that is read: since when
+        self._caught_up: set[str] = set()  # channels that wait for another turn, and were caught up at their last one
         self._fatal: BaseException | None = None
         self._is_stopping = False
         self._halt = threading.Event()
@@ -151,6 +156,7 @@ class Session:
                 self._obey(order, id_)
 
     def _obey(self, order: Order, id_: str) -> None:
+        self._caught_up.discard(id_)
         if order is Order.OPEN:
             self._waiting.append(id_)
             return
@@ -175,6 +181,7 @@ class Session:
             if self._is_over(self._view()):
                 self._is_stopping = True
                 return
+            self._take_turns()
         self._wake.clear()
         if not self._is_stopping:
             self._is_done.wait(min(SOON_SECONDS, self._settings.heartbeat_seconds))
@@ -193,8 +200,21 @@ class Session:
                 self._waiting.remove(id_)
                 self._held[id_] = self._held[id_].after(Event.STARTED)
                 run = Run(self._wiring, Place(self._tunnel_id, self._client_id, id_), self._hear)
-                self._runs[id_] = run
+                self._runs[id_], self._began[id_] = run, self._stopwatch()
                 run.start()
+
+    def _take_turns(self) -> None:
+        """Where others wait for room, the channels that were read longest make it, and get their next turn last."""
+        turn, now = self._settings.turn_seconds, self._stopwatch()
+        with self._lock:
+            parking = sum(held.state is State.PARKING for held in self._held.values())
+            wanted = len(self._waiting) - parking - (self._settings.max_channels - len(self._runs))
+            reading = [id_ for id_ in self._runs if self._held[id_].state is State.READING]
+            for id_ in sorted(reading, key=self._began.__getitem__)[: max(0, wanted)]:
+                run = self._runs[id_]
+                if now - self._began[id_] >= (turn * IDLE_SHARE if run.is_idle else turn):
+                    self._held[id_] = self._held[id_].after(Event.TURN_OVER)
+                    run.close()
 
     def _hear(self, run: Run, event: Event, error: BaseException | None) -> None:
         """What a channel's thread says."""
@@ -207,6 +227,10 @@ class Session:
                 if event in (Event.DRAINED, Event.END_OF_DATA):
                     del self._runs[id_]
                     self._old.append(run)
+                if self._held[id_].state is State.WAITING:
+                    self._waiting.append(id_)
+                    if run.is_caught_up:
+                        self._caught_up.add(id_)
                 if error is not None:
                     self._judge(id_, error)
         self._wake.set()
@@ -230,7 +254,8 @@ class Session:
         with self._lock:
             states = {id_: held.state for id_, held in self._held.items()}
             is_caught_up = all(run.is_caught_up for run in self._runs.values())
-            has_rest = self._waiting or State.WAITING in states.values() or State.CLOSING in states.values()
+            waits = {id_ for id_, state in states.items() if state is State.WAITING} | set(self._waiting)
+            has_rest = bool(waits - self._caught_up) or State.CLOSING in states.values()
             return View(self._client_id, states, is_caught_up and not has_rest)
 
     # ---- checkpoints

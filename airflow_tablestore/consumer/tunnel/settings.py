@@ -11,6 +11,8 @@ class Settings:
     """Settings of one worker; the defaults suit a task that runs for minutes or for ever.
 
     :param max_channels: most channels that are read at once; others that the service gives wait for their turn.
+    :param turn_seconds: when others wait, a channel makes room after so long; one that has nothing to tell, after a
+        quarter of it.
     :param max_bytes: most bytes of records in memory, read and not done.
     :param heartbeat_seconds: how often the service is told that this worker lives. The official Java client takes no
         less than 5.
@@ -22,6 +24,7 @@ class Settings:
     """
 
     max_channels: int = 64
+    turn_seconds: float = 10.0
     max_bytes: int = 64 * 1024 * 1024
     heartbeat_seconds: float = 10.0
     timeout_seconds: int = 120

@@ -23,8 +23,9 @@ def test_every_state_leads_to_being_gone():
         assert state is State.GONE or (state, Event.TAKEN) in NEXT
 
 
-def test_every_state_but_the_first_is_reached():
-    assert set(NEXT.values()) == set(State) - {State.WAITING}
+def test_every_state_is_reached_and_the_first_one_again_only_after_a_turn():
+    assert set(NEXT.values()) == set(State)
+    assert [step for step, following in NEXT.items() if following is State.WAITING] == [(State.PARKING, Event.DRAINED)]
 
 
 def test_what_cannot_follow_is_refused():
@@ -34,14 +35,14 @@ def test_what_cannot_follow_is_refused():
 
 def test_nothing_is_given_back_before_what_is_in_hands_is_done():
     for (state, event), following in NEXT.items():
-        if state in (State.READING, State.CLOSING) and following is State.CLOSED:
+        if state in (State.READING, State.PARKING, State.CLOSING) and following is State.CLOSED:
             assert event is Event.DRAINED
 
 
 # ---- what is reported
 
 
-@pytest.mark.parametrize("state", [State.WAITING, State.READING, State.CLOSING])
+@pytest.mark.parametrize("state", [State.WAITING, State.READING, State.PARKING, State.CLOSING])
 def test_what_is_not_over_is_reported_as_it_was_told(state):
     assert held(state=state)["c"].report == Channel("c", 1, OPEN)
 

@@ -18,6 +18,7 @@ class LocalClient:
         self.sent = []
         self._lock = threading.Lock()
         self._failing = defaultdict(list)
+        self._damage = {}
 
     def send(self, call):
         operation = call.operation.removeprefix("tunnel/")
@@ -34,7 +35,7 @@ class LocalClient:
             raise read_error(call.uri, refused.status, {}, told) from refused
         if error is not None:
             raise error
-        return call.read(body)
+        return call.read(self._damage.get(operation, bytes)(body))
 
     def pausing(self, sleep):
         return self
@@ -51,6 +52,10 @@ class LocalClient:
         """The next call of an operation is carried out, and its answer is lost."""
         with self._lock:
             self._failing[operation].append((error, True))
+
+    def damages(self, operation, how):
+        """Every answer of an operation is what a function makes of it."""
+        self._damage[operation] = how
 
     def count(self, operation):
         return self.sent.count(operation)

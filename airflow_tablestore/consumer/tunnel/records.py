@@ -1,0 +1,125 @@
+"""A batch's records as rows, or as columns of Arrow; and what becomes of one that cannot be read.
+
+A record whose bytes are no row is never left out in silence: without a `refuse` it is an error, with one it is told
+there and left out. Nothing else of the batch, nor of its channel, depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from airflow_tablestore.errors import ProtocolError, RecordError
+from airflow_tablestore.wire.row import ColumnType, PrimaryKey, Row, type_of
+from airflow_tablestore.wire.tunnel_channel import TunnelRecord
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_tablestore.consumer.tunnel.batch import Batch
+
+Refuse = Callable[[RecordError], None]
+"""Hears of a record that is left out. May raise to leave the batch undone."""
+
+VALUE_FIELDS = {
+    ColumnType.INTEGER: "integer",
+    ColumnType.DOUBLE: "double",
+    ColumnType.BOOLEAN: "boolean",
+    ColumnType.STRING: "string",
+    ColumnType.BINARY: "binary",
+}
+"""The field of a cell that holds its value, by the value's type; the others of that cell are null."""
+
+_TOKEN_CHARACTERS = 60
+
+
+def rows_of(batch: Batch, refuse: Refuse | None = None) -> Iterator[tuple[TunnelRecord, Row]]:
+    """Each record with the row that it is about, in their order.
+
+    :raises RecordError: without `refuse`: a record that cannot be read.
+    """
+    for number, record in enumerate(batch.records):
+        try:
+            row = record.decoded()
+        except ProtocolError as error:
+            told = RecordError(f"{place_of(batch, number)} cannot be read: {error}")
+            if refuse is None:
+                raise told from error
+            refuse(told)
+        else:
+            yield record, row
+
+
+def place_of(batch: Batch, number: int) -> str:
+    """Where a record stands that has no key to name it by; `number` counts from 0 in the batch."""
+    token = batch.before if len(batch.before) <= _TOKEN_CHARACTERS else batch.before[:_TOKEN_CHARACTERS] + "…"
+    return f"record {number + 1} of {len(batch.records)} behind token {token!r} of channel {batch.channel}"
+
+
+def arrow_of(batch: Batch, refuse: Refuse | None = None) -> pa.RecordBatch:
+    """The records as columns: `action`, `sequence`, `time`, those of the key by their names, and `cells`.
+
+    `sequence` is text that sorts as the changes of a channel do; `time` is in microseconds; both are null for rows of
+    base data. A cell has `name`, `op`, `version` (milliseconds) and its value in the field of its type.
+    :raises RecordError: without `refuse`: a record that cannot be read, or with another key than those before it.
+    """
+    import pyarrow as pa
+
+    columns: dict[str, list[Any]] = {"action": [], "sequence": [], "time": [], "cells": []}
+    key: list[tuple[str, ColumnType]] = []
+    parts: list[PrimaryKey] = []
+    for record, row in rows_of(batch, refuse):
+        found = [(name, type_of(value)) for name, value in row.key if isinstance(value, int | str | bytes)]
+        key = key or found
+        if found != key or len(found) != len(row.key):
+            told = RecordError(f"{row.key} of channel {batch.channel} has another key than the records before it")
+            if refuse is None:
+                raise told
+            refuse(told)
+            continue
+        place = row.sequence
+        columns["action"].append(record.action.value)
+        columns["sequence"].append(
+            None if place is None else f"{place.epoch:010d}_{place.timestamp:020d}_{place.row_index:010d}"
+        )
+        columns["time"].append(None if place is None else place.timestamp)
+        columns["cells"].append(_cells(row))
+        parts.append(row.key)
+    schema = _schema(key)
+    arrays = [
+        *(pa.array(columns[name], schema.field(at).type) for at, name in enumerate(("action", "sequence", "time"))),
+        *(pa.array([part[at][1] for part in parts], schema.field(3 + at).type) for at in range(len(key))),
+        pa.array(columns["cells"], schema.field(3 + len(key)).type),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _cells(row: Row) -> list[dict[str, Any]]:
+    return [
+        {"name": cell.name, "op": cell.op.value, "version": cell.timestamp}
+        | ({} if cell.value is None else {VALUE_FIELDS[type_of(cell.value)]: cell.value})
+        for cell in row.cells
+    ]
+
+
+def _schema(key: list[tuple[str, ColumnType]]) -> pa.Schema:
+    import pyarrow as pa
+
+    from airflow_tablestore.wire.decode import ARROW_TYPES
+
+    def arrow(kind: ColumnType) -> pa.DataType:
+        return pa.type_for_alias(ARROW_TYPES[kind])
+
+    values = [pa.field(name, arrow(kind)) for kind, name in VALUE_FIELDS.items()]
+    cell = pa.struct(
+        [pa.field("name", pa.string()), pa.field("op", pa.string()), pa.field("version", pa.int64()), *values]
+    )
+    return pa.schema(
+        [
+            pa.field("action", pa.string()),
+            pa.field("sequence", pa.string()),
+            pa.field("time", pa.int64()),
+            *(pa.field(name, arrow(kind)) for name, kind in key),
+            pa.field("cells", pa.list_(cell)),
+        ]
+    )
