@@ -132,6 +132,21 @@ class TableLoad:
 
     # ---- publication
 
+    def was_committed(self, upload_id: str, what: str) -> bool:
+        """Whether a load that was about to be committed is in the table.
+
+        :param what: the load, for people.
+        :raises SpecError: nobody can tell any more, and loading anew might add its rows once more.
+        """
+        status = self.warehouse.find(self.place, upload_id).status
+        if status is UploadStatus.GONE and not self.target.truncates:
+            raise SpecError(
+                f"{what} was about to be committed into {self.uri}, and its upload session has expired, so nobody "
+                "knows whether it was. Look whether its rows are there. To load it anew, remove them and write "
+                "truncate: true for that run"
+            )
+        return status is UploadStatus.COMMITTED
+
     def commit(self, upload_id: str, numbers: BlockNumbers, reported: Collection[int]) -> None:
         """Make the reported blocks rows, and no others. Done already is done.
 
@@ -174,6 +189,19 @@ def _kinds(columns: Iterable[TableColumn]) -> list[tuple[str, str]]:
     return [(column.name.lower(), column.type.partition("(")[0]) for column in columns]
 
 
-def claim_of(upload_id: str) -> int:
-    """A number for the plan that began a session, so that reports of another plan are told apart; 48 bits."""
-    return int.from_bytes(sha256(upload_id.encode()).digest()[:6])
+CLAIM_BITS = 48
+"""The lower bits of a claim tell sessions apart, the upper ones order them."""
+
+
+def claim_of(upload_id: str, earlier: int | None = None) -> int:
+    """A number for the plan that began a session, so that reports of another plan are told apart.
+
+    :param earlier: the claim of the load on record, which this one outranks.
+    """
+    order = 0 if earlier is None else (earlier >> CLAIM_BITS) + 1
+    return (order << CLAIM_BITS) + int.from_bytes(sha256(upload_id.encode()).digest()[: CLAIM_BITS // 8])
+
+
+def is_outranked(claim: int, recorded: int) -> bool:
+    """Whether the load on record was planned after what that one knew, by a plan of its own."""
+    return claim != recorded and recorded >> CLAIM_BITS >= claim >> CLAIM_BITS

@@ -59,7 +59,7 @@ def table(text: str) -> MemoryTable:
 def export(**target: Any) -> FullExport:
     source = TableSelection("t", tasks=SPLITS, unknown=Unknown.DROP)
     named = {"table": "t", "partition": PARTITION, "truncates": True, "creates": True} | target
-    return FullExport("loaded", source, TableTarget(**named), Limits(threads=1))
+    return FullExport("loaded", source, TableTarget(**named), Limits(threads=1), "demo", "status")
 
 
 def warehouse(endpoint: str, project: str, **settings: Any) -> MaxCompute:

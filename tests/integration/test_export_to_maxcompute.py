@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,16 @@ from odps import ODPS
 
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET
-from airflow_tablestore.errors import DirtyLimitExceeded, Rejected, RetryLater, SpecError, StartOver
+from airflow_tablestore.errors import DirtyLimitExceeded, Rejected, RetryLater, SpecError, StartOver, Superseded
+from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.full_export.export import Services, export_split, plan, publish, run
+from airflow_tablestore.pipeline.loads import Loads
 from airflow_tablestore.pipeline.sinks.arrow_body import framed
 from airflow_tablestore.pipeline.table_upload import claim_of
 from airflow_tablestore.pipeline.warehouse import Partition
+from airflow_tablestore.wire.row import ColumnType
+from tests.conformance.memory_stream import MemoryStream
+from tests.conformance.memory_table import MemoryTable, row
 from tests.integration.loading import CHANGING, PARTITION, ROWS, export, table, warehouse
 
 pytestmark = pytest.mark.slow
@@ -275,6 +282,101 @@ def test_a_damaged_block_is_refused(cloud):
 
     with pytest.raises(Rejected):
         services.store.put_block(PLACE, upload.id, 0, damaged)
+
+
+# ---- what is on record
+
+
+@pytest.fixture
+def kept():
+    """An instance that the status table is in."""
+    return MemoryStream(now=datetime(2026, 11, 21, tzinfo=UTC))
+
+
+def recorded(cloud, kept, text="x", **settings):
+    return replace(opened(cloud, text, **settings), ledger=kept)
+
+
+def loads(kept):
+    return Loads(kept, "status", "demo", "t", "loaded")
+
+
+def test_a_later_run_keeps_the_columns_that_the_first_has_pinned(cloud, kept):
+    run(export(), recorded(cloud, kept), run="r1")
+    pinned = loads(kept).schema()
+    texts = MemoryTable([row((("id", i),), n="7" if i else 7, text="x") for i in range(ROWS)])
+
+    with pytest.raises(DirtyLimitExceeded, match="column 'n' is integer and the cell is string"):
+        run(export(), replace(recorded(cloud, kept), client=texts), run="r2")
+    between = loads(kept).schema()
+    run(export(), replace(recorded(cloud, kept), client=MemoryTable(texts.rows[1:])), run="r3", repin=True)
+
+    assert {column.name: column.type for column in pinned.columns}["n"] is ColumnType.INTEGER
+    assert between == pinned
+    assert {column.name: column.type for column in loads(kept).schema().columns}["n"] is ColumnType.STRING
+
+
+def test_a_plan_that_is_refused_pins_nothing(cloud, kept):
+    cloud.sql("create table if not exists poor (id bigint)")
+
+    with pytest.raises(SpecError, match="no column"):
+        run(export(table="poor", partition=()), recorded(cloud, kept), run="r1")
+
+    assert loads(kept).schema() is None
+
+
+def test_a_load_keeps_its_manifest_with_samples_of_dirty_records(cloud, kept):
+    cloud.sql("drop table t")
+    cloud.sql("create table t (id bigint, n tinyint, text string) partitioned by (pt string)")
+    wide = MemoryTable([row((("id", i),), n=1000 if i % 20 == 4 else i, text="x") for i in range(ROWS)])
+    lenient = replace(export(), limits=Limits(threads=1, errors=2))
+
+    report = run(lenient, replace(recorded(cloud, kept), client=wide), run="r1")
+
+    load = loads(kept).load("r1")
+    assert (load.is_done, load.manifest.rows, load.manifest.dirty) == (True, ROWS - 2, 2)
+    assert [(sample.key, sample.reason) for sample in load.manifest.samples] == [
+        (f"id={key}", "column 'n' is TINYINT and cannot hold the integer: it is out of range") for key in (24, 4)
+    ]
+    assert report.samples == load.manifest.samples
+
+
+def test_a_run_that_adds_rows_adds_them_once(cloud, kept):
+    adding = export(truncates=False)
+    run(adding, recorded(cloud, kept), run="r1")
+
+    with pytest.raises(SpecError, match="added once more"):
+        run(adding, recorded(cloud, kept), run="r1")
+    run(adding, recorded(cloud, kept, "y"), run="r2")
+
+    assert found(cloud) == rows_of("x", "y")
+
+
+@pytest.mark.parametrize("truncates", [True, False])
+def test_an_earlier_plan_that_wakes_up_changes_nothing(cloud, kept, truncates):
+    services, loaded = recorded(cloud, kept, "stale"), export(truncates=truncates)
+    planned, reports = exported(cloud, services, loaded)
+    run(loaded, recorded(cloud, kept), run="r")
+
+    with pytest.raises(Superseded, match="another attempt"):
+        publish(loaded, services, planned.head, reports, attempt=1)
+
+    assert found(cloud) == rows_of("x")
+
+
+def test_a_commit_of_which_nobody_knows_is_not_made_twice(cloud, kept):
+    services, loaded = recorded(cloud, kept), export(truncates=False)
+    planned, reports = exported(cloud, services, loaded)
+    cloud.faults.add("error", service="maxcompute", operation="CommitUpload", code="ServiceUnavailable", count=20)
+    with pytest.raises(RetryLater):
+        publish(loaded, services, planned.head, reports, attempt=1)
+    cloud.faults.clear()
+    cloud.advance(25 * 3600)
+
+    with pytest.raises(SpecError, match="nobody knows"):
+        run(loaded, services, run="r")
+
+    assert found(cloud) == []
 
 
 # ---- kills

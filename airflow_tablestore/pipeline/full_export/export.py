@@ -53,20 +53,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FullExport:
-    """One full export, ready to run once its services are given."""
+    """One full export, ready to run once its services are given.
+
+    `instance` names the source's Tablestore instance in the records of a table's loads, which are in `status_table`.
+    """
 
     pipeline: str
     source: TableSelection
     target: ObjectTarget | TableTarget
     limits: Limits = field(default_factory=Limits)
+    instance: str = ""
+    status_table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What an export talks to: the instance of its table, and the bucket of its objects or the project of its table."""
+    """What an export talks to: the instance of its table, and the bucket of its objects or the project of its table.
+
+    `ledger` is the instance of the status table (often the same client); without it no record is kept of a table's
+    loads, and each run looks at the columns anew. Objects keep their own.
+    """
 
     client: Sender
     store: Store | Warehouse
+    ledger: Sender | None = None
 
 
 def plan(
@@ -83,30 +93,38 @@ def plan(
     :param run: the run's key, see `run.run_key`.
     :param most_splits: the most tasks that may be mapped.
     :param attempts: how often a task is tried at most.
-    :param repin: look at the table again instead of keeping the standing manifest's schema.
+    :param repin: look at the table again instead of keeping the columns that an earlier run has pinned.
     :raises SpecError: a range, column, prefix or table that does not fit what stands there.
     """
     sink = sink_of(export, services)
     standing = sink.standing()
     sink.check()
-    pinned, splits = _pinned_and_divided(export, services, standing, most_splits, repin)
+    known = sink.pinned(standing, export.source.table)
+    pinned, splits = _pinned_and_divided(export, services, None if repin else known, most_splits)
     for warning in pinned.warnings:
         log.warning("%s", warning)
-    head = PlanHead(run, 0, pinned.schema, len(splits), "")
-    return Plan(sink.claimed(standing, head, _output(export, pinned.schema), splits, attempts), splits)
+    sink.fits(_output(export, pinned.schema))
+    head = PlanHead(run, 0, sink.pin(pinned.schema, known), len(splits), "")
+    return Plan(sink.claimed(standing, head, _output(export, head.schema), splits, attempts), splits)
 
 
 def pinned_schema(export: FullExport, services: Services, *, repin: bool = False) -> Pinned:
     """The columns that the next run would have, with what its author should know. Changes nothing."""
     sink = sink_of(export, services)
-    pinned = _pinned_and_divided(export, services, sink.standing(), 1024, repin)[0]
+    known = None if repin else sink.pinned(sink.standing(), export.source.table)
+    pinned = _pinned_and_divided(export, services, known, 1024)[0]
     sink.fits(_output(export, pinned.schema))
     return pinned
 
 
 def sink_of(export: FullExport, services: Services) -> ExportSink:
     """Where the export goes."""
-    return export_sink(export.target, services.store, export.pipeline)
+    loads = None
+    if services.ledger is not None and isinstance(export.target, TableTarget):
+        from airflow_tablestore.pipeline.loads import Loads
+
+        loads = Loads(services.ledger, export.status_table, export.instance, export.source.table, export.pipeline)
+    return export_sink(export.target, services.store, export.pipeline, loads)
 
 
 def export_split(
@@ -174,7 +192,7 @@ def run(
 
 
 def _pinned_and_divided(
-    export: FullExport, services: Services, standing: Manifest | None, most_splits: int, repin: bool
+    export: FullExport, services: Services, earlier: Schema | None, most_splits: int
 ) -> tuple[Pinned, tuple[Split, ...]]:
     from airflow_tablestore.pipeline.full_export.division import divide
     from airflow_tablestore.pipeline.sources.pinning import pin_schema
@@ -183,7 +201,6 @@ def _pinned_and_divided(
     source = export.source
     description = services.client.send(describe_table(source.table))
     splits = divide(services.client, source, description, workers=export.limits.workers, most_splits=most_splits)
-    earlier = standing.schema if standing and standing.table == source.table and not repin else None
     ranges = [part.range for split in splits for part in split.slices]
     pinned = pin_schema(services.client, source, description, ranges, earlier)
     _output(export, pinned.schema)
@@ -236,7 +253,7 @@ def _export(
     keep_memory_flat()
     progress.expect(sum(part.estimated_bytes for split in splits for part in split.slices))
     stop = threading.Event()
-    services = Services(stopped_by(stop, services.client), stopped_by(stop, services.store))
+    services = replace(services, client=stopped_by(stop, services.client), store=stopped_by(stop, services.store))
     dirty = DirtyRecords(export.limits.errors)
     jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop, dirty)
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from airflow_tablestore.pipeline.contract import Format, Writer
+    from airflow_tablestore.pipeline.contract import Format, Schema, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,14 @@ class ExportObjects:
         standing = read_manifest(self.store, prefix) or read_manifest(self.store, prefix, PREVIOUS)
         refuse_foreign_pipeline(standing, self.pipeline, self.store.uri(prefix))
         return standing
+
+    def pinned(self, standing: Manifest | None, table: str) -> Schema | None:
+        """The manifest's columns."""
+        return standing.schema if standing and standing.table == table else None
+
+    def pin(self, schema: Schema, known: Schema | None) -> Schema:
+        """These: the manifest will keep them."""
+        return schema
 
     def check(self) -> None:
         """:raises SpecError: something stands there that this write_mode leaves alone."""

@@ -13,8 +13,9 @@ from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_tablestore.pipeline.contract import Format, Writer
+    from airflow_tablestore.pipeline.contract import Format, Schema, Writer
     from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
+    from airflow_tablestore.pipeline.loads import Loads
     from airflow_tablestore.pipeline.manifest import Manifest
     from airflow_tablestore.pipeline.store import Store
     from airflow_tablestore.pipeline.warehouse import Warehouse
@@ -56,6 +57,17 @@ class ExportSink(Protocol):
         """What earlier runs have left there, if that is on record."""
         ...
 
+    def pinned(self, standing: Manifest | None, table: str) -> Schema | None:
+        """The columns that earlier runs over this table have agreed on."""
+        ...
+
+    def pin(self, schema: Schema, known: Schema | None) -> Schema:
+        """The columns of this run and of those that follow: these, unless another run was faster.
+
+        :param known: what `pinned` has told.
+        """
+        ...
+
     def check(self) -> None:
         """:raises SpecError: what stands there forbids an export."""
         ...
@@ -79,12 +91,17 @@ class ExportSink(Protocol):
         ...
 
 
-def export_sink(target: ObjectTarget | TableTarget, place: Store | Warehouse, pipeline: str) -> ExportSink:
-    """The sink of a pipeline; `place` is what its target's connection leads to."""
+def export_sink(
+    target: ObjectTarget | TableTarget, place: Store | Warehouse, pipeline: str, loads: Loads | None = None
+) -> ExportSink:
+    """The sink of a pipeline; `place` is what its target's connection leads to.
+
+    :param loads: what is on record of a table's loads; None: nothing is.
+    """
     if isinstance(target, ObjectTarget):
         from airflow_tablestore.pipeline.full_export.objects import ExportObjects
 
         return ExportObjects(cast("Store", place), target, pipeline)
     from airflow_tablestore.pipeline.full_export.table import ExportTable
 
-    return ExportTable(cast("Warehouse", place), target, pipeline)
+    return ExportTable(cast("Warehouse", place), target, pipeline, loads)

@@ -9,26 +9,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_tablestore.errors import SpecError, Superseded
 from airflow_tablestore.pipeline.dirty import refuse_dirty
 from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
+from airflow_tablestore.pipeline.loads import Load, Loads
 from airflow_tablestore.pipeline.manifest import Manifest
-from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
+from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of, is_outranked
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.warehouse import Upload, Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_tablestore.pipeline.contract import Format, Writer
+    from airflow_tablestore.pipeline.contract import Format, Schema, Writer
 
 
 @dataclass(frozen=True, slots=True)
 class ExportTable:
-    """The table, or the partition, of a pipeline's target."""
+    """The table, or the partition, of a pipeline's target. `loads`: what is on record; None: nothing is."""
 
     warehouse: Warehouse
     target: TableTarget
     pipeline: str
+    loads: Loads | None = None
 
     @property
     def load(self) -> TableLoad:
@@ -44,15 +47,23 @@ class ExportTable:
 
     @property
     def manifest(self) -> str:
-        """How people write the table's place: it tells of itself, there is no manifest beside it."""
+        """How people write the table's place; the manifest itself is in the status table."""
         return self.load.uri
 
     def describe(self) -> dict[str, Any]:
         return {"type": "table"}
 
     def standing(self) -> Manifest | None:
-        """Nothing: a table keeps its columns by itself."""
+        """Nothing that a run has to take over: what it replaces, the commit replaces."""
         return None
+
+    def pinned(self, standing: Manifest | None, table: str) -> Schema | None:
+        """The columns on record."""
+        return self.loads.schema() if self.loads else None
+
+    def pin(self, schema: Schema, known: Schema | None) -> Schema:
+        """These, unless another run has pinned its own meanwhile."""
+        return schema if self.loads is None or schema == known else self.loads.pin_schema(schema, earlier=known)
 
     def check(self) -> None:
         """:raises SpecError: the table is missing and not to be made, or has other partitions."""
@@ -67,12 +78,25 @@ class ExportTable:
     ) -> PlanHead:
         """The head with the run's upload session.
 
-        :raises SpecError: so many slices need more blocks than a session takes.
+        :raises SpecError: so many slices need more blocks than a session takes; or the rows of this run are there
+            already and would be added once more.
         """
+        known = self.loads.load(head.run) if self.loads else None
+        if known and not self.target.truncates and self._is_in(known):
+            raise SpecError(
+                f"run {head.run} of '{self.pipeline}' has loaded its rows into {self.place} already, and they would be "
+                "added once more; to replace what is there, write truncate: true; to add them again, use another run"
+            )
         width = max(len(split.slices) for split in splits)
         check_blocks(len(splits) * width, attempts)
         upload = self.load.begin(output)
-        return replace(head, claim=claim_of(upload.id), name=upload.id, width=width)
+        claim = claim_of(upload.id, known.manifest.claim if known else None)
+        return replace(head, claim=claim, name=upload.id, width=width)
+
+    def _is_in(self, known: Load) -> bool:
+        """Whether a load on record is in the table."""
+        what = f"Run {known.manifest.run} of '{self.pipeline}'"
+        return known.is_done or self.load.was_committed(known.upload_id, what)
 
     def part(self, head: PlanHead, split: int, attempt: int) -> SplitBlocks:
         """What one attempt at a split writes with.
@@ -84,14 +108,22 @@ class ExportTable:
     def publish(
         self, head: PlanHead, manifest: Manifest, reports: Iterable[SplitReport], attempt: int, errors: int
     ) -> Manifest:
-        """Commit what was reported.
+        """Commit what was reported, with the manifest on record before and after.
 
         :raises DirtyLimitExceeded: nothing has been touched.
         :raises StartOver: blocks are missing or newer than reported (task "export"), or the session is gone ("plan").
+        :raises Superseded: another attempt at this run has loaded its rows since this one was planned.
         """
         refuse_dirty(manifest.dirty, errors, manifest.samples)
         blocks = [int(block.key) for report in reports for block in report.objects]
+        known = self.loads.load(head.run) if self.loads else None
+        if known and is_outranked(head.claim, known.manifest.claim) and self._is_in(known):
+            raise Superseded(f"another attempt at run {head.run} has loaded its rows into {self.place}; this one stops")
+        if self.loads and not (known and known.upload_id == head.name):
+            self.loads.put_load(head.run, Load(head.name, manifest))
         self.load.commit(head.name, _numbers(head), blocks)
+        if self.loads:
+            self.loads.put_load(head.run, Load(head.name, manifest, is_done=True))
         return manifest
 
 

@@ -15,19 +15,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_tablestore.consumer.table import Sender
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.pipeline.boundaries import Boundary, micros_of, moment_of
-from airflow_tablestore.pipeline.contract import Schema
-from airflow_tablestore.pipeline.manifest import Manifest
-from airflow_tablestore.pipeline.status_table import StatusRow, StatusTable, packed, unpacked
+from airflow_tablestore.pipeline.loads import Loads
+from airflow_tablestore.pipeline.status_table import StatusRow, packed, unpacked
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.wire.row import Value
 from airflow_tablestore.wire.single_row import Absent, Holds
 
-BOUNDARY, NEWEST, WINDOW, SCHEMA = "AirflowBoundary", "AirflowNewestBoundary", "AirflowWindow", "AirflowSchema"
-LOAD = "AirflowLoad"
-"""The types of our rows. Source: OTSStreamReader's own are CheckpointForDataxReader, DataxJobDesc and others."""
+BOUNDARY, NEWEST, WINDOW = "AirflowBoundary", "AirflowNewestBoundary", "AirflowWindow"
+"""The types of rows that `loads` does not have."""
 
 LOWEST, HIGHEST = "0" * 16, "9" * 16
 
@@ -72,18 +69,6 @@ class WindowEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowLoad:
-    """A window's way into a table that keeps no manifest: the upload session, and what it holds.
-
-    `is_done`: its commit has been answered. Else it was about to be made.
-    """
-
-    upload_id: str
-    manifest: Manifest
-    is_done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Newest:
     """The boundary that was written last, and how many there were before it."""
 
@@ -108,12 +93,8 @@ class NeighboursChanged(Exception):
     """
 
 
-class Ledger:
-    """The ledger of one pipeline, and the boundaries of all."""
-
-    def __init__(self, client: Sender, table: str, instance: str, source_table: str, pipeline: str):
-        self._table = StatusTable(client, table)
-        self._owner = f"airflow/{instance}/{source_table}/{pipeline}"
+class Ledger(Loads):
+    """The ledger of one pipeline, and the boundaries of all. A window's load is kept by `load_key`."""
 
     # ---- boundaries
 
@@ -232,38 +213,10 @@ class Ledger:
             cells["recorded_at"] = micros_of(entry.recorded_at)
         self._table.put(self._owner, WINDOW, _micros(micros_of(entry.window.start)), cells)
 
-    def load(self, start: datetime) -> WindowLoad | None:
-        """The load of the window that starts then."""
-        row = self._table.get(self._owner, LOAD, _micros(micros_of(start)))
-        if row is None:
-            return None
-        place = f"{LOAD} {row.value} of {self._owner}"
-        document = unpacked(row.cells, place)
-        return WindowLoad(
-            document["upload"], Manifest.from_bytes(document["manifest"].encode(), place), document["done"]
-        )
 
-    def put_load(self, start: datetime, load: WindowLoad) -> None:
-        """Write down how far a window's load has come."""
-        document = {"upload": load.upload_id, "manifest": load.manifest.to_bytes().decode(), "done": load.is_done}
-        self._table.put(self._owner, LOAD, _micros(micros_of(start)), packed(document))
-
-    # ---- columns
-
-    def schema(self) -> Schema | None:
-        """The columns that an earlier window has pinned."""
-        row = self._table.get(self._owner, SCHEMA, "0")
-        return None if row is None else Schema.from_json(unpacked(row.cells, f"{SCHEMA} of {self._owner}"))
-
-    def pin_schema(self, schema: Schema, *, earlier: Schema | None) -> Schema:
-        """The columns that are pinned: these, unless another window was first.
-
-        :param earlier: what stood there; then it is replaced.
-        """
-        condition = None if earlier else Absent()
-        if self._table.put(self._owner, SCHEMA, "0", packed(schema.to_json()), condition):
-            return schema
-        return self.schema() or schema
+def load_key(window: Window) -> str:
+    """What a window's load is kept under: its beginning."""
+    return _micros(micros_of(window.start))
 
 
 def _micros(micros: int) -> str:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.errors import SpecError, StartOver, Superseded
 from airflow_tablestore.pipeline.dirty import refuse_dirty
-from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowLoad
+from airflow_tablestore.pipeline.incremental.ledger import Ledger, load_key
 from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
+from airflow_tablestore.pipeline.loads import Load
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
 from airflow_tablestore.pipeline.selection import ChangeSelection
-from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
+from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of, is_outranked
 from airflow_tablestore.pipeline.target import TableTarget
-from airflow_tablestore.pipeline.warehouse import Upload, UploadStatus, Warehouse
+from airflow_tablestore.pipeline.warehouse import Upload, Warehouse
 from airflow_tablestore.pipeline.window import Window
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 BRANCHES = 8
 """Blocks that a shard may need: its own, and those of the shards that are born from it while it is read."""
-
-CLAIM_BITS = 48
-"""The lower bits of a claim tell sessions apart, the upper ones order them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +73,12 @@ class WindowTable:
 
     def standing(self) -> Manifest | None:
         """What the ledger keeps of this window, be it done or only intended."""
-        known = self.ledger.load(self.window.start)
+        known = self.ledger.load(load_key(self.window))
         return known.manifest if known else None
 
     def told(self) -> tuple[PublishedWindow, ...]:
         """The window that the ledger tells of."""
-        known = self.ledger.load(self.window.start)
+        known = self.ledger.load(load_key(self.window))
         return known.manifest.windows if known and known.is_done else ()
 
     def published(self, standing: Manifest | None) -> tuple[Manifest, PublishedWindow] | None:
@@ -88,21 +86,14 @@ class WindowTable:
 
         :raises SpecError: nobody can tell any more.
         """
-        known = self.ledger.load(self.window.start)
+        known = self.ledger.load(load_key(self.window))
         window = known.manifest.window_of(window_key(self.window)) if known else None
         if known is None or window is None:
             return None
         return (known.manifest, window) if known.is_done or self._is_committed(known) else None
 
-    def _is_committed(self, known: WindowLoad) -> bool:
-        status = self.warehouse.find(self.load.place, known.upload_id).status
-        if status is UploadStatus.GONE and not self.target.truncates:
-            raise SpecError(
-                f"Window {self.window} of '{self.pipeline}' was about to be committed into {self.place}, and its "
-                "upload session has expired, so nobody knows whether it was. Look whether its rows are there. To load "
-                "it anew, remove them and write truncate: true for that run"
-            )
-        return status is UploadStatus.COMMITTED
+    def _is_committed(self, known: Load) -> bool:
+        return self.load.was_committed(known.upload_id, f"Window {self.window} of '{self.pipeline}'")
 
     # ---- a new export
 
@@ -121,8 +112,8 @@ class WindowTable:
         width = (max(tasks) + 1 if tasks else 1) * BRANCHES
         check_blocks(width, 1)
         upload = self.load.begin(self._output(head.schema))
-        order = (standing.claim >> CLAIM_BITS) + 1 if standing else 1
-        return replace(head, claim=(order << CLAIM_BITS) + claim_of(upload.id), name=upload.id, width=width)
+        claim = claim_of(upload.id, standing.claim if standing else None)
+        return replace(head, claim=claim, name=upload.id, width=width)
 
     def _output(self, schema: Schema) -> pa.Schema:
         from airflow_tablestore.pipeline.run import output_schema
@@ -149,14 +140,14 @@ class WindowTable:
         :raises Superseded: another run has loaded the window since this one was planned.
         """
         refuse_dirty(manifest.dirty, errors, manifest.samples)
-        known = self.ledger.load(self.window.start)
-        is_later = known and known.manifest.claim >> CLAIM_BITS >= head.claim >> CLAIM_BITS
-        if known and known.upload_id != head.name and is_later and (known.is_done or self._is_committed(known)):
+        known = self.ledger.load(load_key(self.window))
+        is_outrun = known and is_outranked(head.claim, known.manifest.claim)
+        if known and is_outrun and (known.is_done or self._is_committed(known)):
             raise Superseded(f"another run has loaded window {self.window} into {self.place}; this one stops")
         blocks = [int(block.key) for report in reports for block in report.objects]
-        self.ledger.put_load(self.window.start, WindowLoad(head.name, manifest))
+        self.ledger.put_load(load_key(self.window), Load(head.name, manifest))
         self.load.commit(head.name, BlockNumbers(head.width), blocks)
-        self.ledger.put_load(self.window.start, WindowLoad(head.name, manifest, is_done=True))
+        self.ledger.put_load(load_key(self.window), Load(head.name, manifest, is_done=True))
         return manifest
 
     def drop(self, reports: Iterable[PartReport]) -> None:
