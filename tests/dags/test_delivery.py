@@ -194,20 +194,31 @@ def test_a_task_that_stops_after_a_while_ends_the_wait(cloud, definition):
 
 @pytest.mark.slow
 def test_a_task_that_never_begins_ends_the_wait(cloud, definition):
+    cloud.emulator.tablestore_service().deliveries.hold(cloud.instance, TABLE, TASK)
     execute(CreateDeliveryTaskOperator(task_id="create", **definition))
-    deliveries = cloud.emulator.tablestore_service().deliveries
-    deliveries.hold(cloud.instance, TABLE, TASK)
-    if execute(DescribeDeliveryTaskOperator(task_id="d", table=TABLE, task_name=TASK))["phase"] != "init":
-        pytest.skip("the task began before it could be held")
 
     with pytest.raises(AirflowFailException, match="has not left the phase init"):
         waited(sensor(stuck_after=timedelta(seconds=-1)))
 
 
 @pytest.mark.slow
-def test_a_task_that_was_deleted_behind_our_back_ends_the_wait(cloud):
+def test_a_task_that_was_never_made_ends_the_wait(cloud):
     with pytest.raises(AirflowFailException, match="somebody has deleted it"):
         waited(sensor())
+
+
+@pytest.mark.slow
+def test_a_task_that_is_deleted_behind_our_back_ends_the_wait(cloud, definition):
+    execute(CreateDeliveryTaskOperator(task_id="create", **definition))
+    wait, given = sensor(reached=(datetime.now(UTC) + timedelta(days=1)).isoformat()), context()
+    with pytest.raises(TaskDeferred) as deferred:
+        wait.execute(given)
+    execute(DeleteDeliveryTaskOperator(task_id="delete", table=TABLE, task_name=TASK))
+
+    event = first_word(deferred.value.trigger)
+
+    with pytest.raises(AirflowFailException, match="somebody has deleted it"):
+        wait.execute_complete(given, event)
 
 
 @pytest.mark.slow

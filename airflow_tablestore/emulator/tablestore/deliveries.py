@@ -1,7 +1,7 @@
 """The operations of the delivery service, and the thread that delivers while there are tasks.
 
-Operations only write down what is wanted; `delivery_worker` does it. A test may hold a task in its first phase, put it
-into an error, and make files small.
+Operations only write down what is wanted; `delivery_worker` does it. A test may hold a task in its first phase (before
+it is made, so that it never begins), put it into an error, and make files small.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Deliveries:
     def __init__(self, store: Store, streams: Streams, clock: Clock, turn_on_stream: Callable[[str, str, int], None]):
         self._store, self._streams, self._clock = store, streams, clock
         self._turn_on_stream = turn_on_stream
-        self._held: set[str] = set()
-        self._forced: dict[str, tuple[int, str]] = {}
+        self._held: set[tuple[int, str]] = set()  # a table's id and a task's name, here and below
+        self._forced: dict[tuple[int, str], tuple[int, str]] = {}
         self._worker: Worker | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()  # around the thread; each round of it holds `_round`
@@ -153,20 +153,23 @@ class Deliveries:
             self._step(self._running())
 
     def hold(self, instance: str, table: str, name: str) -> None:
-        """Keeps a task in the phase that it is in until `release`."""
-        self._held.add(self._id(instance, table, name))
+        """Keeps a task in the phase that it is in until `release`; one that is made later, in its first phase."""
+        with self._round:
+            self._held.add(self._place(instance, table, name))
 
     def fail(self, instance: str, table: str, name: str, code: str, detail: str) -> None:
-        """Puts a task into an error, UNAUTHORIZED or INVALID_OSS_BUCKET, until `release`."""
+        """Puts a task into an error, UNAUTHORIZED or INVALID_OSS_BUCKET until `release`; later ones too."""
         if code not in ("UNAUTHORIZED", "INVALID_OSS_BUCKET"):
             raise SpecError(f"{code!r} is no error of a delivery task: UNAUTHORIZED or INVALID_OSS_BUCKET.")
-        self._forced[self._id(instance, table, name)] = (pb.ErrorType.Value(code), detail)
+        with self._round:
+            self._forced[self._place(instance, table, name)] = (pb.ErrorType.Value(code), detail)
 
     def release(self, instance: str, table: str, name: str) -> None:
         """Lets a task go on."""
-        id_ = self._id(instance, table, name)
-        self._held.discard(id_)
-        self._forced.pop(id_, None)
+        place = self._place(instance, table, name)
+        with self._round:
+            self._held.discard(place)
+            self._forced.pop(place, None)
 
     def report(self, instance: str) -> tuple[dict[str, Any], ...]:
         """Every task of an instance with what it has delivered and dropped."""
@@ -187,12 +190,11 @@ class Deliveries:
                 for task in kept.tasks(connection, table.id)
             )
 
-    def _id(self, instance: str, table: str, name: str) -> str:
+    def _place(self, instance: str, table: str, name: str) -> tuple[int, str]:
         try:
-            with self._store.reading() as connection:
-                return self._named(connection, instance, table, name).id
+            return self._store.table(instance, table).id, name
         except ServiceError as error:
-            raise SpecError(f"The instance {instance!r} has no delivery task {name!r} of a table {table!r}.") from error
+            raise SpecError(f"The instance {instance!r} has no table {table!r}.") from error
 
     # ---- the thread
 
@@ -224,10 +226,11 @@ class Deliveries:
         with self._store.reading() as connection:
             found = kept.tasks(connection)
         for task in found:
-            if task.id in self._held and task.id not in self._forced:
+            place = (task.table_id, task.name)
+            if place in self._held and place not in self._forced:
                 continue
             try:
-                worker.step(task.id, self._forced.get(task.id))
+                worker.step(task.id, self._forced.get(place))
             except Exception:
                 # whatever goes wrong with one task must not end the others; it is tried again in the next round
                 log.exception("The delivery task %s failed", task.name)

@@ -433,7 +433,19 @@ def test_a_test_holds_a_task_and_lets_it_fail(world):
     with pytest.raises(SpecError):
         world.deliveries.fail("demo", "t", "task", "SAD", "")
     with pytest.raises(SpecError):
-        world.deliveries.hold("demo", "t", "none")
+        world.deliveries.hold("demo", "none", "task")
+
+
+def test_a_task_is_held_before_it_is_made(world):
+    world.deliveries.hold("demo", "t", "task")
+    world.create()
+
+    world.step(times=3)
+
+    assert world.progress().phase is Phase.INIT
+    world.deliveries.release("demo", "t", "task")
+    world.step()
+    assert world.progress().phase is Phase.FULL
 
 
 # ---- values and files
