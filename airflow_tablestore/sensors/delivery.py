@@ -16,7 +16,8 @@ from airflow_tablestore.assets import DEFAULT_CONNECTION, delivered_asset
 from airflow_tablestore.errors import RetryLater
 from airflow_tablestore.operators.delivery import moment_of, partition_of, partition_told
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
-from airflow_tablestore.triggers.delivery import Answer, DeliveryTaskTrigger
+from airflow_tablestore.triggers.delivery import DeliveryTaskTrigger
+from airflow_tablestore.triggers.question import Answer
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context

@@ -1,12 +1,12 @@
-"""Waits until a tunnel's readers have caught up. By default it waits in the triggerer.
+"""Wait until a tunnel's readers have caught up, or until it has something to read. By default in the triggerer.
 
-What is asked is in `triggers.tunnel`, so that a worker and the triggerer ask the same.
+What is asked is in `triggers.tunnel` and `triggers.unread`, so that a worker and the triggerer ask the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, BaseSensorOperator, PokeReturnValue
@@ -14,7 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, 
 from airflow_tablestore.assets import DEFAULT_CONNECTION
 from airflow_tablestore.errors import RetryLater
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
-from airflow_tablestore.triggers.tunnel import Answer, TunnelCaughtUpTrigger
+from airflow_tablestore.triggers.tunnel import TunnelCaughtUpTrigger
+from airflow_tablestore.triggers.unread import POLL_SECONDS, Answer, TunnelDataTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -82,6 +83,93 @@ class TunnelCaughtUpSensor(BaseSensorOperator):
             except RetryLater as error:
                 self.log.warning("Asking again later: %s", error)
                 return None
+
+
+class TunnelDataSensor(BaseSensorOperator):
+    """Waits until a tunnel has data that nobody has read, for `at_most`; then it succeeds in either case.
+
+    For a DAG that runs on and on: a quiet tunnel makes one run in `at_most`, and so does one whose runs fail: after a
+    failed run nobody looks before `at_most` has passed. Only what would fail the run (no tunnel, an expired one) fails
+    the sensor too, at the end of the waiting. Returns what was found.
+
+    :param table: the table's name.
+    :param tunnel: the tunnel's name.
+    :param at_most: how long it waits.
+    :param creates: the run makes the tunnel when it is absent.
+    :param tablestore_conn_id: the connection of the table.
+    :param deferrable: wait without a worker, in the triggerer; False keeps to `mode`.
+    """
+
+    template_fields: Sequence[str] = ("table", "tunnel", "tablestore_conn_id")
+    ui_color = "#dff0ee"
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        tunnel: str,
+        at_most: timedelta = timedelta(minutes=10),
+        creates: bool = False,
+        tablestore_conn_id: str = DEFAULT_CONNECTION,
+        deferrable: bool = True,
+        poke_interval: float = POLL_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.table = table
+        self.tunnel = tunnel
+        self.at_most = at_most
+        self.creates = creates
+        self.tablestore_conn_id = tablestore_conn_id
+        self.deferrable = deferrable
+        self._trigger: TunnelDataTrigger | None = None
+
+    def execute(self, context: Context) -> Any:
+        self._trigger = self.trigger(_is_after_failure(context))
+        if not self.deferrable:
+            return super().execute(context)
+        answer = None if self._trigger.since else self._ask()
+        if answer is None:
+            self.defer(trigger=self._trigger, method_name="execute_complete")
+        return _found(answer)
+
+    def execute_complete(self, context: Context, event: Answer) -> Any:
+        """What the triggerer wakes up with its answer."""
+        return _found(event)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        trigger = self._trigger or self.trigger(False)
+        if trigger.is_early:
+            return PokeReturnValue(False)
+        answer = self._ask()
+        return PokeReturnValue(answer is not None, None if answer is None else _found(answer))
+
+    def trigger(self, is_after_failure: bool) -> TunnelDataTrigger:
+        """The question, from the arguments as they are now."""
+        until = (datetime.now(UTC) + self.at_most).isoformat()
+        return TunnelDataTrigger(
+            connection=self.tablestore_conn_id,
+            table=self.table,
+            tunnel=self.tunnel,
+            until=until,
+            creates=self.creates,
+            since=until if is_after_failure else "",
+            poll_seconds=self.poke_interval,
+        )
+
+    def _ask(self) -> Answer | None:
+        trigger = self._trigger or self.trigger(False)
+        with retried_only_where_it_helps():
+            return trigger.answer(BaseHook.get_connection(self.tablestore_conn_id))
+
+
+def _is_after_failure(context: Context) -> bool:
+    """Whether the run before this one has failed; False for a run by hand, which is for no moment of the schedule."""
+    instance = context.get("ti")
+    if instance is None:
+        return False
+    before, failed = instance.get_previous_dagrun(), instance.get_previous_dagrun("failed")
+    return before is not None and failed is not None and before.run_id == failed.run_id
 
 
 def _found(answer: Mapping[str, Any]) -> Any:
