@@ -34,6 +34,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _ROLE = re.compile(r"acs:ram::[0-9][0-9*]*[0-9]:role/([A-Za-z0-9._@-]{1,64})")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
 
+_OSS_REGION = re.compile(r"oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com")
+_INSTANCE_REGION = re.compile(r"[^.]+\.([a-z0-9-]+)\.(?:vpc\.)?(?:ots|ots-internal|tablestore)\.aliyuncs\.com")
+
 Place = tuple[str | int, ...]
 
 
@@ -125,6 +128,22 @@ def _endpoint_faults(endpoint: str, bucket: str) -> Iterator[Fault]:
         yield Fault(place, f"contains the bucket's name '{bucket}'", f"write {host.removeprefix(f'{bucket}.')}")
     elif labels[-2:] == ["aliyuncs", "com"] and (len(labels) != 3 or not labels[0].startswith("oss-")):
         yield Fault(place, f"'{host}' is no endpoint of OSS", hint)
+
+
+def region_faults(endpoint: str, instance_url: str) -> Iterator[Fault]:
+    """The bucket must be in the instance's region. Only what the hosts of both tell is compared.
+
+    Source: the page "Create delivery tasks", prerequisites.
+    """
+    bucket_region, region = _region(endpoint, _OSS_REGION), _region(instance_url, _INSTANCE_REGION)
+    if bucket_region and region and bucket_region != region:
+        told = f"is of the region {bucket_region}, and the instance is in {region}; a task delivers within its region"
+        yield Fault(("endpoint",), told, f"name a bucket in {region}, and oss-{region}.aliyuncs.com")
+
+
+def _region(url: str, form: re.Pattern[str]) -> str:
+    found = form.fullmatch(urlsplit(url if "://" in url else f"https://{url}").hostname or "")
+    return found[1] if found else ""
 
 
 def _role_faults(role: str) -> Iterator[Fault]:

@@ -15,7 +15,7 @@ from typing import Any
 from airflow_tablestore.client import Client
 from airflow_tablestore.consumer.table import Sender, full_range
 from airflow_tablestore.errors import DeliveryError, Problem, Rejected, RetryLater, SpecError
-from airflow_tablestore.pipeline.delivery.checks import Draft, table_faults, text_faults
+from airflow_tablestore.pipeline.delivery.checks import Draft, region_faults, table_faults, text_faults
 from airflow_tablestore.pipeline.sources.pinning import read_sample
 from airflow_tablestore.wire import delivery as wire
 from airflow_tablestore.wire.delivery import DeliveredColumn, DeliveryTask, Described
@@ -93,18 +93,20 @@ class Wish:
 
 
 def check(
-    sender: Sender, task: DeliveryTask, optional: Collection[str] = (), *, with_table: bool = True
+    client: Client, task: DeliveryTask, optional: Collection[str] = (), *, with_table: bool = True
 ) -> list[Problem]:
     """The warnings about a task. Reads the table's description and up to 400 of its rows, from both ends.
 
-    :param with_table: False: only what can be told from the task alone.
+    :param with_table: False: only what can be told without asking.
     :raises SpecError: with every error and warning.
     """
     faults = list(text_faults(Draft.of(task)))
+    if all(fault.place != ("endpoint",) for fault in faults):
+        faults += region_faults(task.destination.endpoint, client.endpoint.url)
     if with_table:
-        table = sender.send(describe_table(task.table))
+        table = client.send(describe_table(task.table))
         whole, backwards = full_range(table), full_range(table, (INF_MAX,), (INF_MIN,))
-        sample = read_sample(sender, task.table, [whole, backwards])
+        sample = read_sample(client, task.table, [whole, backwards])
         faults += table_faults(task, table, sample, optional)
     problems = [fault.problem() for fault in faults]
     if any(not problem.is_warning for problem in problems):

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from airflow_tablestore.errors import SpecError
-from airflow_tablestore.pipeline.delivery.checks import Draft, table_faults, text_faults
+from airflow_tablestore.pipeline.delivery.checks import Draft, region_faults, table_faults, text_faults
 from airflow_tablestore.pipeline.delivery.prefix import Partition, fixed_part, folder, partition, partitions
 from airflow_tablestore.pipeline.sources.pinning import Sample
 from airflow_tablestore.wire.delivery import (
@@ -141,6 +141,21 @@ def test_what_is_no_endpoint_of_oss_is_found(endpoint):
 )
 def test_an_endpoint_with_or_without_its_scheme_is_right(endpoint):
     assert found(changed(endpoint=endpoint)) == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "instance", "count"),
+    [
+        ("oss-cn-hangzhou.aliyuncs.com", "https://i.cn-hangzhou.ots.aliyuncs.com", 0),
+        ("https://oss-cn-hangzhou-internal.aliyuncs.com", "https://i.cn-hangzhou.vpc.tablestore.aliyuncs.com", 0),
+        ("oss-cn-beijing.aliyuncs.com", "https://i.cn-hangzhou.ots-internal.aliyuncs.com", 1),
+        ("oss-cn-beijing-internal.aliyuncs.com", "https://i.cn-hangzhou.ots.aliyuncs.com", 1),
+        ("http://127.0.0.1:8001", "https://i.cn-hangzhou.ots.aliyuncs.com", 0),
+        ("oss-cn-beijing.aliyuncs.com", "http://127.0.0.1:8000", 0),
+    ],
+)
+def test_a_bucket_is_in_the_region_of_the_instance(endpoint, instance, count):
+    assert [fault.place for fault in region_faults(endpoint, instance)] == [("endpoint",)] * count
 
 
 @pytest.mark.parametrize("bucket", ["ab", "Bucket", "-bucket", "bucket-", "bu_cket", "b" * 64])

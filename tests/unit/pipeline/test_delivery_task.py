@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_tablestore.client import Endpoint
 from airflow_tablestore.errors import DeliveryError, Rejected, RetryLater, SpecError
 from airflow_tablestore.pipeline.delivery import task as tasks
 from airflow_tablestore.pipeline.delivery.progress import Standing, Wanted, check_not_stuck, is_met
@@ -29,6 +30,8 @@ TASK = DeliveryTask("t", "my-task", Destination("a/$yyyy", "bucket", "oss-cn-han
 
 class FakeService:
     """A service that keeps tasks, and loses what it is told to lose."""
+
+    endpoint = Endpoint("https://mine.cn-hangzhou.ots.aliyuncs.com", "mine", "id", "secret")
 
     def __init__(self, *standing):
         self.kept = {one.name: one for one in standing}
@@ -248,6 +251,15 @@ def test_nothing_is_sent_for_a_task_that_cannot_be_right():
         tasks.ensure(service, wish(other(prefix="$day", bucket="B")))
 
     assert len(error.value.problems) == 2
+    assert service.done == []
+
+
+def test_a_bucket_in_another_region_is_refused_before_anything_is_sent():
+    service = FakeService()
+
+    with pytest.raises(SpecError, match="the region cn-beijing, and the instance is in cn-hangzhou"):
+        tasks.ensure(service, wish(other(endpoint="oss-cn-beijing.aliyuncs.com")))
+
     assert service.done == []
 
 
