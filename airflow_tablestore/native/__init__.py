@@ -1,4 +1,5 @@
-"""The small C library behind the fast paths: blocks to columns (columns.c) and columns to lines (lines.c).
+"""The small C library behind the fast paths: blocks to columns (columns.c), records of a
+change log to columns (changes.c), and columns to lines (lines.c).
 
 It is built with the package where there is a compiler (build_native.py), and is found in this folder or not at all. It
 uses no Python ABI, so one build serves every Python; the interpreter's lock is free while it works. Whoever calls it
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_VERSION = 2
+_VERSION = 3
 """Of the library's functions: one that an earlier checkout has left is not used."""
 
 
@@ -72,6 +73,13 @@ def _declared(found: Any) -> Any:
     found.tablestore_decoder_decode.restype = whole
     found.tablestore_decoder_strays.argtypes = [pointer, ctypes.POINTER(whole)]
     found.tablestore_decoder_strays.restype = ctypes.POINTER(Stray)
+    found.tablestore_changes_new.argtypes = [ctypes.c_int32, text, ctypes.POINTER(ctypes.c_uint32), text]
+    found.tablestore_changes_new.restype = pointer
+    found.tablestore_changes_free.argtypes = [pointer]
+    found.tablestore_changes_free.restype = None
+    log = [pointer, pointer, ctypes.POINTER(whole), whole, text, pointer, pointer, pointer]
+    found.tablestore_changes_decode.argtypes = log
+    found.tablestore_changes_decode.restype = whole
     lines = [ctypes.POINTER(Cells), whole, whole, ctypes.c_uint8, text, size, ctypes.POINTER(size)]
     found.tablestore_lines_write.argtypes = lines
     found.tablestore_lines_write.restype = pointer

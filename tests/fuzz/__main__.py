@@ -21,17 +21,22 @@ from pathlib import Path
 from airflow_tablestore import native
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.wire.decode import Decoded, Decoder, Wanted
+from airflow_tablestore.wire.decode.changes import ChangesDecoder, PlainChanges
 from airflow_tablestore.wire.decode.lockstep import LockstepDecoder
 from airflow_tablestore.wire.decode.native import NativeDecoder
+from airflow_tablestore.wire.decode.native_changes import NativeChanges
 from airflow_tablestore.wire.decode.plain import PlainDecoder
 from airflow_tablestore.wire.matrix import Matrix, encode_matrix
 from airflow_tablestore.wire.plainbuffer import checksum, encode_rows
-from airflow_tablestore.wire.row import Cell, ColumnType, Row, Value
+from airflow_tablestore.wire.row import Cell, CellOp, ColumnType, Row, SequenceInfo, Value
+from airflow_tablestore.wire.stream import Action, StreamRecord
 
 SANITIZED = "TABLESTORE_FUZZ_LIBRARY"
 SOURCES = tuple(sorted(Path(native.__file__).parent.glob("*.c")))
 FLAGS = ("-std=c11", "-O1", "-g", "-shared", "-fPIC", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TYPES = tuple(ColumnType)
+ID = (Wanted("id", ColumnType.INTEGER, is_key=True),)
+PAGES = 10
 NAMES = ("user", "id", "a", "b", "c", "列", "", "a" * 300)
 
 
@@ -86,9 +91,15 @@ def _fuzz(seconds: float, seed: int) -> int:
             if any(_answer(other, block) != said for other in others):
                 print(f"seed {number}: the decoders disagree about {block.hex()} for {wanted}", file=sys.stderr)
                 return 1
+        for page in (_page(chance) for _ in range(PAGES)):
+            if _changes(NativeChanges(ID), page) != _changes(PlainChanges(ID), page):
+                told = [(record.action.value, record.row.hex()) for record in page]
+                print(f"seed {number}: the decoders of changes disagree about {told}", file=sys.stderr)
+                return 1
         number += 1
-    blocks = (number - seed) * 20
-    print(f"{blocks:,} blocks, {refused:,} of them refused by all; no disagreement, no bad access")
+    blocks, pages = (number - seed) * 20, (number - seed) * PAGES
+    print(f"{blocks:,} blocks, {refused:,} of them refused by all, and {pages:,} pages of a change log;", end=" ")
+    print("no disagreement, no bad access")
     return 0
 
 
@@ -101,6 +112,17 @@ def _answer(decoder: Decoder, block: bytes) -> tuple[object, ...] | None:
     columns = [[_bits(value) for value in column.to_pylist()] for column in decoded.records.columns]
     strays = [[(s.row, s.column, _bits(s.value)) for s in told] for told in (decoded.conflicts, decoded.others)]
     return decoded.records.num_rows, columns, strays
+
+
+def _changes(decoder: ChangesDecoder, page: Sequence[StreamRecord]) -> tuple[object, ...] | None:
+    try:
+        changes = decoder.decode(page)
+    except ProtocolError:
+        return None
+    for batch in (changes.places, changes.cells):
+        batch.validate(full=True)
+    columns = [*changes.keys, *changes.places.columns, *changes.cells.columns]
+    return [[_bits(value) for value in column.to_pylist()] for column in columns], dict(changes.unlike)
 
 
 def _bits(value: Value | None) -> object:
@@ -126,6 +148,29 @@ def _rows(chance: random.Random) -> bytes:
         cells = tuple(Cell(name, _value(chance), chance.choice((None, 0, 1, 1 << 62))) for name in names)
         rows.append(Row(key[: chance.randrange(1, 3)], cells))
     return encode_rows(rows)
+
+
+def _page(chance: random.Random) -> list[StreamRecord]:
+    """Some records of a change log, perhaps one of them damaged."""
+    page = []
+    for number in range(chance.randrange(1, 5)):
+        key = (("id", chance.choice((number, -1, "x")) if chance.random() < 0.1 else number),)
+        cells = tuple(_changed(name, chance) for name in chance.choices(NAMES[1:], k=chance.randrange(4)))
+        row = Row(key, cells, chance.random() < 0.2, SequenceInfo(1, chance.randrange(2**62), number))
+        page.append(StreamRecord(chance.choice(list(Action)), encode_rows([row])))
+    for _ in range(chance.choice((0, 0, 1, 2))):
+        which = chance.randrange(len(page))
+        block = bytearray(page[which].row)
+        at = chance.randrange(len(block) + 1)
+        block[at : at + chance.randrange(9)] = chance.randbytes(chance.randrange(9))
+        page[which] = StreamRecord(page[which].action, bytes(block))
+    return page
+
+
+def _changed(name: str, chance: random.Random) -> Cell:
+    op = chance.choice((CellOp.PUT, CellOp.PUT, CellOp.DELETE_ONE_VERSION, CellOp.DELETE_ALL_VERSIONS))
+    version = None if op is CellOp.DELETE_ALL_VERSIONS else chance.choice((0, 1, 1 << 62))
+    return Cell(name, _value(chance) if op is CellOp.PUT else None, version, op)
 
 
 def _regular_rows(chance: random.Random) -> bytes:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,9 +21,9 @@ from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.contract import Column, Schema
 from airflow_tablestore.pipeline.sources.conversion import as_string, settled
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Decoder, Wanted, decoder
-from airflow_tablestore.wire.decode.change import ChangedCell, ChangeReader
+from airflow_tablestore.wire.decode.changes import ChangesDecoder, Done, changes_decoder
 from airflow_tablestore.wire.plainbuffer import HEADER, encode_rows, without_sequence
-from airflow_tablestore.wire.row import Cell, CellOp, PrimaryKey, Row, SequenceInfo, Value, type_of
+from airflow_tablestore.wire.row import Cell, CellOp, ColumnType, PrimaryKey, Row, SequenceInfo, Value, type_of
 from airflow_tablestore.wire.stream import Action, StreamRecord
 
 SEQUENCE_COLUMN = "sequenceinfo"
@@ -67,35 +66,12 @@ def value_text(value: Value) -> str:
 # ---- a row for each cell
 
 
-CellChange = tuple[str | None, int | None, str | None, str]
-"""Name, version, value and operation of a cell: a row of the output less its key. A plain tuple, for there are many."""
-
-
-def cell_changes(action: Action, cells: Sequence[ChangedCell]) -> list[CellChange]:
-    """What a change did: `DR` for a deleted row, `U`, `DO` and `DA` for a cell put, a version or all of them deleted.
-
-    A put replaces the whole row, so it is `DR` and a `U` for each cell.
-    :raises ProtocolError: a cell's operation that no log has.
-    """
-    changes: list[CellChange] = [] if action is Action.UPDATE else [(None, None, None, "DR")]
-    if action is Action.DELETE:
-        return changes
-    for name, value, version, op in cells:
-        told = _OP_TYPES.get(op)
-        if told is None:
-            raise ProtocolError(f"column {name!r}: {op.value} in a stream record")
-        text = value if value is None or type(value) is str else value_text(value)
-        changes.append((name, version, text, told))
-    return changes
-
-
-_OP_TYPES = {CellOp.PUT: "U", CellOp.DELETE_ONE_VERSION: "DO", CellOp.DELETE_ALL_VERSIONS: "DA"}
-
-
 @dataclass(slots=True)
 class CellChanges:
     """Makes rows about cells. The key is all that is pinned; everything else has a type of its own.
 
+    `optype` is `DR` for a deleted row, `U`, `DO` and `DA` for a cell put, a version or all of them deleted. A put
+    replaces the whole row, so it is `DR` and a `U` for each cell.
     :raises SpecError: a key column has the name of a column that is added.
     """
 
@@ -103,46 +79,72 @@ class CellChanges:
     with_sequence: bool
     refuse: Refuse
     counts: Counts = field(default_factory=Counts)
-    _reader: ChangeReader = field(default_factory=ChangeReader, init=False)
+    _decoder: ChangesDecoder = field(init=False)
 
     def __post_init__(self) -> None:
         refuse_taken_names(self.pinned, (*CELL_COLUMNS, *((SEQUENCE_COLUMN,) if self.with_sequence else ())))
+        self._decoder = changes_decoder([Wanted(c.name, c.type, is_key=True) for c in _keys(self.pinned)])
 
     def schema(self) -> pa.Schema:
         added = [pa.field(name, pa.int64() if name == "version" else pa.string()) for name in CELL_COLUMNS]
         return pa.schema([*_fields(_keys(self.pinned)), *added, *_sequence_field(self.with_sequence)])
 
     def batch(self, records: Sequence[StreamRecord], shard: str) -> pa.RecordBatch:
-        keys = _keys(self.pinned)
-        expected = [(column.name, column.type) for column in keys]
-        key_parts: list[list[Any]] = [[] for _ in keys]
-        found: list[CellChange] = []
-        places: list[str] = []
-        for record in records:
-            key, cells, sequence = self._reader.read(record.row)
-            if (reason := _unlike(key, expected)) is not None:
-                self.counts.dirty += 1
-                self.refuse(show_key(key), reason)
-                continue
-            changes = cell_changes(record.action, cells)
-            found += changes
-            for values, (_, part) in zip(key_parts, key, strict=True):
-                values += [part] * len(changes)
-            if self.with_sequence:
-                place = sequence_text(sequence, shard)
-                places += [f"{place}:{number:010d}" for number in range(len(changes))]
-        columns = [*key_parts, *([list(column) for column in zip(*found, strict=True)] or [[] for _ in CELL_COLUMNS])]
-        columns += [places] if self.with_sequence else []
-        schema = self.schema()
-        arrays = [pa.array(values, one.type) for values, one in zip(columns, schema, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+        changes = self._decoder.decode(records)
+        for key in changes.unlike.values():
+            self.counts.dirty += 1
+            self.refuse(show_key(key), _unlike(key))
+        cells = changes.cells
+        record = cells.column("record")
+        columns = [
+            *(values.take(record) for values in changes.keys),
+            cells.column("name"),
+            cells.column("version"),
+            value_texts(cells),
+            _OP_TYPES.take(cells.column("operation")),
+        ]
+        if self.with_sequence:
+            places = sequence_texts(changes.places, shard).take(record)
+            columns.append(pc.binary_join_element_wise(places, _digits(cells.column("number"), 10), ":"))
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema())
 
 
-def _unlike(key: PrimaryKey, expected: Sequence[tuple[str, Any]]) -> str | None:
-    """What is wrong with a key of other columns or types than the table's; None when nothing is."""
+_WORDS = {Done.PUT: "U", Done.DELETED_ALL_VERSIONS: "DA", Done.DELETED_ONE_VERSION: "DO", Done.DELETED_ROW: "DR"}
+_OP_TYPES = pa.array([_WORDS[Done(code)] if code in _WORDS else None for code in range(max(Done) + 1)], pa.string())
+
+
+def value_texts(cells: pa.RecordBatch) -> pa.StringArray:
+    """The values of `decode.changes.CELLS` as `colvalue` holds them; see `value_text`."""
+    texts = cells.column(ColumnType.STRING.value)
+    for kind in (ColumnType.INTEGER, ColumnType.BOOLEAN, ColumnType.DOUBLE, ColumnType.BINARY):
+        values = cells.column(kind.value)
+        if values.null_count == len(values):
+            continue
+        if kind in (ColumnType.INTEGER, ColumnType.BOOLEAN):
+            told = values.cast(pa.string())
+        else:
+            told = pa.array([None if one is None else value_text(one) for one in values.to_pylist()], pa.string())
+        texts = told if texts.null_count == len(texts) else pc.coalesce(texts, told)
+    return texts
+
+
+def sequence_texts(places: pa.RecordBatch, shard: str) -> pa.StringArray:
+    """`sequence_text` for a column of places."""
+    parts = [_digits(places.column(name), width) for name, width in (("epoch", 10), ("time", 20), ("index", 10))]
+    return pc.binary_join_element_wise(*parts, pa.scalar(shard), "_")
+
+
+def _digits(numbers: pa.Int64Array, width: int) -> pa.StringArray:
+    """Whole numbers as text of so many characters, filled with zeros as `format` does."""
+    least = pc.min(numbers).as_py()
+    if least is not None and least < 0:
+        return pa.array([f"{one:0{width}d}" for one in numbers.to_pylist()], pa.string())
+    return pc.utf8_lpad(numbers.cast(pa.string()), width, "0")
+
+
+def _unlike(key: PrimaryKey) -> str:
+    """What is wrong with a key of other columns or types than the table's."""
     found = [(name, type_of(value)) for name, value in key if isinstance(value, int | str | bytes)]
-    if found == expected:
-        return None
     return "its key is not that of the table: " + ", ".join(f"{name} ({kind})" for name, kind in found)
 
 

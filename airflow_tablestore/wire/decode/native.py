@@ -29,17 +29,17 @@ from airflow_tablestore.wire.plainbuffer import (
 )
 from airflow_tablestore.wire.row import ColumnType
 
-_TYPES = {
+TYPES = {
     ColumnType.INTEGER: TYPE_INTEGER,
     ColumnType.DOUBLE: TYPE_DOUBLE,
     ColumnType.BOOLEAN: TYPE_BOOLEAN,
     ColumnType.STRING: TYPE_STRING,
     ColumnType.BINARY: TYPE_BINARY,
 }
-_ARROW_ARRAY_BYTES = 80
+ARROW_ARRAY_BYTES = 80
 """Arrow's C data interface on 64 bits: five counts, five pointers."""
 
-_NO_MEMORY = -2
+NO_MEMORY = -2
 
 
 class NativeDecoder:
@@ -64,7 +64,7 @@ class NativeDecoder:
             len(names),
             b"".join(names),
             (ctypes.c_uint32 * len(names))(*map(len, names)),
-            bytes(_TYPES[one.type] for one in wanted),
+            bytes(TYPES[one.type] for one in wanted),
             bytes(one.is_key for one in wanted),
         )
         if not self._handle:
@@ -78,10 +78,10 @@ class NativeDecoder:
     def decode(self, block: bytes | memoryview) -> Decoded:
         """The block's rows; see `Decoder`. The block is not kept."""
         content = pa.py_buffer(block)
-        array = (ctypes.c_uint64 * (_ARROW_ARRAY_BYTES // 8))()
+        array = (ctypes.c_uint64 * (ARROW_ARRAY_BYTES // 8))()
         to = ctypes.addressof(array)
         rows = self._library.tablestore_decoder_decode(self._handle, content.address, content.size, to)
-        if rows == _NO_MEMORY:
+        if rows == NO_MEMORY:
             raise MemoryError
         if rows < 0:
             return self._plain.decode(block)
