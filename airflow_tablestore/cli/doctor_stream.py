@@ -7,41 +7,30 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from airflow_tablestore.cli import doctor_common as common
+from airflow_tablestore.cli.doctor_status import RecordedPatient, status_checks
 from airflow_tablestore.cli.patient import Patient, Status, Step
 from airflow_tablestore.cli.session import Session
-from airflow_tablestore.client import NO_RETRY, Client
-from airflow_tablestore.errors import Rejected
-from airflow_tablestore.pipeline.connections import tablestore_endpoint
+from airflow_tablestore.client import Client
 from airflow_tablestore.pipeline.incremental.coverage import MARGIN
 from airflow_tablestore.pipeline.incremental.history import LOOK_BACK, Fate, history, readable_from, stretches
 from airflow_tablestore.pipeline.incremental.ledger import Ledger
 from airflow_tablestore.pipeline.sources.stream import pin_changes
-from airflow_tablestore.pipeline.status_table import KEYS, StatusTable
 from airflow_tablestore.pipeline.window import EPOCH, Window
 from airflow_tablestore.spec import IncrementalSpec
 from airflow_tablestore.spec.build import incremental
 from airflow_tablestore.spec.values import duration_text
 from airflow_tablestore.wire.stream import describe_stream, get_shard_iterator, get_stream_records
-from airflow_tablestore.wire.table import describe_table
 
 SHORT_OUTAGE = timedelta(hours=12)
 """An outage that ends before a person has seen it on the next morning; retention should survive it."""
 
-MISSING = "OTSObjectNotExist"
-
 
 @dataclass(slots=True, kw_only=True)
-class StreamPatient(Patient):
-    """An incremental export. `ledger_client` is the source's own client when the status table is in its instance."""
+class StreamPatient(RecordedPatient):
+    """An incremental export."""
 
     spec: IncrementalSpec
     path: str
-    ledger_client: Client | None = None
-
-    def close(self) -> None:
-        if self.ledger_client is not None and self.ledger_client is not self.client:
-            self.ledger_client.close()
-        Patient.close(self)
 
     def ledger(self, client: Client) -> Ledger:
         table, source = self.spec.status_table.table, self.spec.source.table
@@ -63,11 +52,14 @@ def examination(
         project=getattr(spec.sink, "project", None) or "",
         spec=spec,
         path=path,
+        ledger_at=spec.connections()["status_table"],
+        ledger_table=spec.status_table.table,
     )
-    own = (_stream, _retention, _records, _status_connection, _status_table, partial(_status_write, writes=writes))
     return patient, (
         *(partial(check, patient) for check in (common.connections, common.table, common.clock)),
-        *(partial(check, patient) for check in (*own, _windows, _columns)),
+        *(partial(check, patient) for check in (_stream, _retention, _records)),
+        *status_checks(patient, writes=writes),
+        *(partial(check, patient) for check in (_windows, _columns)),
         *(partial(check, patient) for check in common.place_checks(patient, writes=writes)),
     )
 
@@ -120,59 +112,6 @@ def _records(patient: StreamPatient) -> None:
         return "allowed"
 
     patient.tried("reading changes", read, str)
-
-
-def _status_connection(patient: StreamPatient) -> None:
-    named = patient.spec.connections()["status_table"]
-    if named == patient.source:
-        patient.ledger_client = patient.client
-        return
-    at = patient.tried(
-        "status connection",
-        lambda: tablestore_endpoint(patient.session.connection(named)),
-        lambda at: f"{named}: instance {at.instance} at {at.url}",
-    )
-    if at is not None:
-        patient.ledger_client = Client(at, retry=NO_RETRY)
-
-
-def _status_table(patient: StreamPatient) -> None:
-    """Whether the table is one that a ledger can be kept in, and its rows can be read."""
-    client, name = patient.ledger_client, patient.spec.status_table.table
-    if client is None:
-        return
-    try:
-        found = client.send(describe_table(name))
-    except Rejected as error:
-        if error.code == MISSING:
-            patient.found("status table", Status.OK, f"{name} does not exist; the first run makes it")
-        else:
-            patient.found("status table", Status.FAIL, str(error), "grant the key's user rights to this table")
-            patient.ledger_client = None
-        return
-    if found.keys != KEYS:
-        keys = ", ".join(f"{key.name} ({key.type.value})" for key in found.keys)
-        patient.found("status table", Status.FAIL, f"{name} is another table: its key is {keys}", "name another table")
-        patient.ledger_client = None
-        return
-    known = patient.tried("status table", lambda: patient.ledger(client).schema(), lambda _: f"{name} can be read")
-    if known is None and patient.checks[-1].status is Status.FAIL:
-        patient.ledger_client = None
-
-
-def _status_write(patient: StreamPatient, *, writes: bool) -> None:
-    client, name = patient.ledger_client, patient.spec.status_table.table
-    if client is None:
-        return
-    if not writes:
-        patient.found("status writing", Status.SKIPPED, "not tried; --write-probe writes a small row of its own")
-        return
-    table = StatusTable(client, name)
-    patient.tried(
-        "status writing",
-        lambda: table.put("airflow/doctor", "AirflowProbe", "0", {"pipeline": patient.pipeline}),
-        lambda _: f"rows of {name} can be written; the probe's own stays",
-    )
 
 
 def _windows(patient: StreamPatient) -> None:

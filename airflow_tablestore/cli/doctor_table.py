@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from airflow_tablestore.cli import doctor_common as common
+from airflow_tablestore.cli.doctor_status import RecordedPatient, status_checks
 from airflow_tablestore.cli.patient import Patient, Status, Step
 from airflow_tablestore.cli.session import Session
 from airflow_tablestore.consumer.table import cut_at, full_range
@@ -19,7 +20,7 @@ from airflow_tablestore.wire.table import MEBIBYTE, RangeRead, compute_split_poi
 
 
 @dataclass(slots=True, kw_only=True)
-class TablePatient(Patient):
+class TablePatient(RecordedPatient):
     """A full export."""
 
     export: FullExport
@@ -39,11 +40,15 @@ def examination(
         target=export.target,
         project=getattr(spec.sink, "project", None) or "",
         export=export,
+        ledger_at=spec.connections().get("status_table", ""),
+        ledger_table=export.status_table,
     )
-    own = (_versions, _rows, _split_points, _columns)
+    own = (_versions, _rows, _split_points)
     return patient, (
         *(partial(check, patient) for check in (common.connections, common.table, common.clock)),
         *(partial(check, patient) for check in own),
+        *status_checks(patient, writes=writes),
+        partial(_columns, patient),
         *(partial(check, patient) for check in common.place_checks(patient, writes=writes)),
     )
 
@@ -102,7 +107,9 @@ def _columns(patient: TablePatient) -> None:
         return
     pinned = patient.tried(
         "columns",
-        lambda: pinned_schema(patient.export, Services(client, store)),
+        lambda: pinned_schema(
+            replace(patient.export, instance=patient.instance), Services(client, store, patient.ledger_client)
+        ),
         lambda found: (
             f"{len(found.schema.columns)} columns" + (", others in _other" if found.schema.keeps_others else "")
         ),

@@ -65,7 +65,8 @@ def _of_full(arguments: Namespace, spec: FullExportSpec, session: Session) -> _F
     with opened(spec, moment_of(arguments, session, spec.timezone), session, session.tell) as ready:
         pinned = pinned_schema(ready.export, ready.services)
         anew = pinned_schema(ready.export, ready.services, repin=True) if arguments.repin else None
-        return pinned, anew, sink_of(ready.export, ready.services).standing() is not None
+        sink = sink_of(ready.export, ready.services)
+        return pinned, anew, sink.pinned(sink.standing(), ready.export.source.table) is not None
 
 
 def _of_windows(arguments: Namespace, spec: IncrementalSpec, session: Session) -> _Found:

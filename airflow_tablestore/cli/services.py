@@ -108,11 +108,12 @@ def opened(
 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of both.
     """
-    ends = _endpoints(session, [spec.source.connection], spec.sink)
+    ends = _endpoints(session, _instances(spec), spec.sink)
     with ExitStack() as stack:
-        client = stack.enter_context(Client(ends.instances[0], on_retry=on_retry))
+        clients = [stack.enter_context(Client(at, on_retry=on_retry)) for at in ends.instances]
         store = stack.enter_context(ends.place())
-        yield OpenExport(spec, full_export(spec, run_date=moment), Services(client, store))
+        export = full_export(spec, run_date=moment, instance=ends.instances[0].instance)
+        yield OpenExport(spec, export, Services(clients[0], store, clients[-1] if spec.ledger else None))
 
 
 @contextmanager
@@ -136,10 +137,10 @@ def opened_ledger(spec: IncrementalSpec, session: Session, on_retry: OnRetry | N
         yield known
 
 
-def _instances(spec: IncrementalSpec) -> list[str]:
+def _instances(spec: FullExportSpec | IncrementalSpec) -> list[str]:
     """The connections of the source and of the ledger, which may be one."""
     named = spec.connections()
-    return list(dict.fromkeys((named["source"], named["status_table"])))
+    return list(dict.fromkeys((named["source"], named.get("status_table", named["source"]))))
 
 
 @contextmanager

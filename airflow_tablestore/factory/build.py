@@ -77,6 +77,7 @@ def _full_export(data: Mapping[str, Any], spec: PipelineSpec) -> None:
         source=literal(data["source"]),
         sink=literal(data["sink"]),
         limits=literal(data.get("limits") or {}),
+        status_table=literal(data["status_table"]) if data.get("status_table") else None,
         timezone=spec.timezone,
         repin="{{ params.repin }}",
         waits_for_previous_run=spec.self_dependent,

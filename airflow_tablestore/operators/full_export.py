@@ -8,7 +8,7 @@ Between the tasks go keys, upload ids and counts, never rows and never secrets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -52,10 +52,11 @@ class FullExportTask(BaseOperator):
     :param source: what a spec has under `source`: table, connection, columns, range, split.
     :param sink: what a spec has under `sink`: type, bucket, prefix, format.
     :param limits: what a spec has under `limits`.
+    :param status_table: what a spec has under `status_table`: where a table's loads are on record.
     :param timezone: the zone of dates in placeholders of the prefix.
     """
 
-    template_fields: Sequence[str] = ("pipeline", "source", "sink", "limits")
+    template_fields: Sequence[str] = ("pipeline", "source", "sink", "limits", "status_table")
     ui_color = "#fff1e0"
 
     def __init__(
@@ -65,6 +66,7 @@ class FullExportTask(BaseOperator):
         source: Mapping[str, Any],
         sink: Mapping[str, Any],
         limits: Mapping[str, Any] | None = None,
+        status_table: Mapping[str, Any] | None = None,
         timezone: str = "UTC",
         **kwargs: Any,
     ) -> None:
@@ -73,6 +75,7 @@ class FullExportTask(BaseOperator):
         self.source = source
         self.sink = sink
         self.limits = limits
+        self.status_table = status_table
         self.timezone = timezone
 
     def spec(self) -> FullExportSpec:
@@ -80,7 +83,7 @@ class FullExportTask(BaseOperator):
 
         :raises SpecError: they do not make one; holds every problem.
         """
-        return _spec(self.pipeline, self.timezone, self.source, self.sink, self.limits)
+        return _spec(self.pipeline, self.timezone, self.source, self.sink, self.limits, self.status_table)
 
     @contextmanager
     def open(self, context: Context) -> Iterator[OpenExport]:
@@ -88,12 +91,16 @@ class FullExportTask(BaseOperator):
         from airflow_tablestore.pipeline.full_export.export import Services
         from airflow_tablestore.spec.build import full_export
 
-        with retried_only_where_it_helps(self.task_id.rpartition(".")[0]):
+        with retried_only_where_it_helps(self.task_id.rpartition(".")[0]), ExitStack() as opened:
             spec = self.spec()
-            export = full_export(spec, run_date=moment(context))
             tablestore = TablestoreHook(spec.source.connection)
-            with tablestore.get_conn() as client, opened_place(spec.sink) as place:
-                yield OpenExport(export, Services(client, place.store), tablestore.instance, place)
+            client = opened.enter_context(tablestore.get_conn())
+            ledger, ledger_id = client if spec.ledger else None, spec.connections().get("status_table")
+            if ledger_id and ledger_id != spec.source.connection:
+                ledger = opened.enter_context(TablestoreHook(ledger_id).get_conn())
+            place = opened.enter_context(opened_place(spec.sink))
+            export = full_export(spec, run_date=moment(context), instance=tablestore.instance)
+            yield OpenExport(export, Services(client, place.store, ledger), tablestore.instance, place)
 
 
 class PlanFullExportOperator(FullExportTask):
@@ -228,6 +235,7 @@ def full_export(
     source: Mapping[str, Any],
     sink: Mapping[str, Any],
     limits: Mapping[str, Any] | None = None,
+    status_table: Mapping[str, Any] | None = None,
     timezone: str = "UTC",
     group_id: str = "full_export",
     retries: int = RETRIES,
@@ -236,19 +244,20 @@ def full_export(
 ) -> TaskGroup:
     """A full export as one task group, for a DAG file written by hand.
 
-    `source`, `sink` and `limits` hold what a spec has under these keys; their strings are templates.
+    `source`, `sink`, `limits` and `status_table` hold what a spec has under these keys; their strings are templates.
 
     :param task_arguments: handed to all three tasks, such as `pool` or `execution_timeout`.
     :raises SpecError: the arguments make no export. Found while the DAG is parsed, when they hold no templates.
     """
-    if all(is_fixed(given) for given in (pipeline, source, sink, limits)):
-        _spec(pipeline, timezone, source, sink, limits)
+    if all(is_fixed(given) for given in (pipeline, source, sink, limits, status_table)):
+        _spec(pipeline, timezone, source, sink, limits, status_table)
     with TaskGroup(group_id) as group:
         export_tasks(
             pipeline=pipeline,
             source=source,
             sink=sink,
             limits=limits,
+            status_table=status_table,
             timezone=timezone,
             retries=retries,
             retry_delay=retry_delay,
@@ -284,10 +293,10 @@ def moment(context: Context) -> datetime:
     return run.logical_date or run.run_after
 
 
-def _spec(pipeline: str, timezone: str, source: Any, sink: Any, limits: Any) -> FullExportSpec:
+def _spec(pipeline: str, timezone: str, source: Any, sink: Any, limits: Any, status_table: Any) -> FullExportSpec:
     from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 
-    parts: dict[str, Any] = {"source": source, "sink": sink, "limits": limits or {}}
+    parts: dict[str, Any] = {"source": source, "sink": sink, "limits": limits or {}, "status_table": status_table}
     return FullExportSpec(pipeline=pipeline, timezone=timezone, **parts)
 
 

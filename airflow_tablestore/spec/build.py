@@ -34,16 +34,19 @@ from airflow_tablestore.wire.row import ColumnType
 MEGABYTE = 1024 * 1024
 
 
-def full_export(spec: FullExportSpec, *, run_date: datetime) -> FullExport:
+def full_export(spec: FullExportSpec, *, run_date: datetime, instance: str = "") -> FullExport:
     """The full export that a spec describes.
 
     :param run_date: the time that the run is about, with its zone; the same for all tasks of a run.
+    :param instance: the Tablestore instance that the source's connection leads to; needed for a table's loads alone.
     """
     return FullExport(
         pipeline=spec.pipeline,
         source=_selection(spec.source),
         target=_full_target(spec, run_date),
         limits=limits_of(spec.limits),
+        instance=instance,
+        status_table=spec.ledger.table if spec.ledger else "",
     )
 
 

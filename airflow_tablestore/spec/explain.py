@@ -117,7 +117,17 @@ def _full_export(spec: FullExportSpec) -> list[str]:
         f"{_tasks(spec)}.{_end(source.range)}",
         _columns(spec),
         *(_objects(sink) if isinstance(sink, OssSink) else _table(sink)),
+        *_record(spec),
         _limits(spec),
+    ]
+
+
+def _record(spec: FullExportSpec) -> list[str]:
+    if spec.ledger is None:
+        return []
+    return [
+        f"The pinned columns and a manifest of each run are kept in the table '{spec.ledger.table}' over connection "
+        f"'{spec.connections()['status_table']}'."
     ]
 
 

@@ -95,7 +95,7 @@ DEFAULT_STATUS_TABLE = "TableStoreStreamReaderStatusTable"
 
 
 class StatusTable(Part):
-    """Where it is kept which windows are done, and where each begins. A table's name alone is enough."""
+    """Where a pipeline keeps its records. A table's name alone is enough."""
 
     connection: ConnectionName | None = Field(
         default=None,

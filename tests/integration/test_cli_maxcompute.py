@@ -74,10 +74,33 @@ def test_what_is_planned_is_run(cloud, full):
     assert sorted((row["id"], row["city"]) for row in rows) == [(n, f"c{n}") for n in range(25)]
 
 
+def test_the_columns_of_a_table_are_pinned_by_the_first_run(cloud, tmp_path):
+    file = tmp_path / "pinning.yaml"
+    file.write_text(FULL.replace("orders_to_maxcompute", "pinning"))
+
+    before = call(cloud, "schema-of", str(file), "--json")
+    call(cloud, "run", str(file), "--run-date", "2026-11-22")
+    after = call(cloud, "schema-of", str(file), "--json")
+
+    assert [json.loads(out)["pinned"] for _, out, _ in (before, after)] == [False, True]
+
+
+def test_a_run_that_adds_its_rows_does_so_once(cloud, tmp_path):
+    file = tmp_path / "adding.yaml"
+    file.write_text(FULL.replace("orders_to_maxcompute", "adding").replace("truncate: true", "truncate: false"))
+    arguments = ("run", str(file), "--run-date", "2026-11-23")
+
+    codes = [call(cloud, *arguments, *more)[0] for more in ((), (), ("--run-id", "another"))]
+
+    assert [code == OK for code in codes] == [True, False, True]
+    assert len(cloud.maxcompute_rows("orders", "pt=20261123")) == 50
+
+
 def test_doctor_finds_nothing_amiss(cloud, full):
     code, out, _ = call(cloud, "doctor", full, "--write-probe")
 
     assert code == OK, out
+    assert "status writing" in out
     assert "target table" in out
     assert "A run can begin." in out
 

@@ -12,6 +12,7 @@ from airflow_tablestore.spec.common import PipelineSpec, within
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.spec.problems import Finding, finding
 from airflow_tablestore.spec.sinks import MAXCOMPUTE, OSS, Sink, known_sink, place_problems, sink_warnings
+from airflow_tablestore.spec.stream_source import StatusTable, StatusTableOrName
 from airflow_tablestore.spec.table_source import TableSource
 
 PLACEHOLDERS = ("run_date", "table", "pipeline")
@@ -30,6 +31,14 @@ class FullExportSpec(PipelineSpec):
         description="Where the rows go.", examples=[{"type": "maxcompute", "table": "gps", "truncate": True}]
     )
 
+    status_table: StatusTableOrName | None = Field(
+        default=None,
+        description="Where the pinned columns and a manifest of each run are kept, when the rows go into a MaxCompute "
+        "table: DataX's status table in the source's instance when absent. Objects have their manifest beside them. A "
+        "table's name alone is enough.",
+        examples=[{"connection": "tablestore_status"}],
+    )
+
     @field_validator("sink", mode="before")
     @classmethod
     def _known_sink(cls, value: object) -> object:
@@ -40,6 +49,8 @@ class FullExportSpec(PipelineSpec):
         yield from super().disagreements(data)
         yield from doubled_outputs(within(data, "source", "columns"), ("source", "columns"))
         yield from place_problems(within(data, "sink"), PLACEHOLDERS)
+        if data.get("status_table") is not None and within(data, "sink", "type") == OSS:
+            yield finding(("status_table",), "is for tables; objects have their manifest beside them", "leave it out")
 
     def warnings(self) -> Iterator[Finding]:
         yield from super().warnings()
@@ -47,7 +58,7 @@ class FullExportSpec(PipelineSpec):
         sink = self.sink
         if not isinstance(sink, OssSink):
             if not sink.truncate:
-                told = "a run that is planned anew after its commit adds its rows once more"
+                told = "each run adds its rows to those of the runs before it"
                 hint = "write truncate: true and the run's time into the partition"
                 yield finding(("sink", "truncate"), told, hint, is_warning=True)
             return
@@ -60,4 +71,12 @@ class FullExportSpec(PipelineSpec):
             )
 
     def connections(self) -> Mapping[str, str]:
-        return {"source": self.source.connection, "sink": self.sink.connection}
+        named = {"source": self.source.connection, "sink": self.sink.connection}
+        if self.ledger is not None:
+            named["status_table"] = self.ledger.connection or self.source.connection
+        return named
+
+    @property
+    def ledger(self) -> StatusTable | None:
+        """Where a table's loads are on record; None for objects."""
+        return None if isinstance(self.sink, OssSink) else self.status_table or StatusTable()

@@ -113,6 +113,23 @@ sink:
 """
 
 
+def test_a_tables_loads_are_on_record_beside_the_source_or_where_the_author_says():
+    plain = spec()
+    elsewhere = FullExportSpec(**plain.to_mapping() | {"status_table": {"connection": "ledger", "table": "records"}})
+
+    assert plain.connections()["status_table"] == plain.source.connection
+    assert elsewhere.connections()["status_table"] == "ledger"
+    assert full_export(elsewhere, run_date=MOMENT, instance="demo").status_table == "records"
+    assert any("'records' over connection 'ledger'" in told for told in story(elsewhere))
+
+
+def test_objects_need_no_status_table():
+    sink = {"type": "oss", "bucket": "exports", "prefix": "gps/", "format": "csv"}
+
+    with pytest.raises(SpecError, match="objects have their manifest beside them"):
+        FullExportSpec(pipeline="gps", source={"table": "gps"}, sink=sink, status_table="records")
+
+
 def test_every_change_of_every_cell_goes_into_six_columns():
     person = parse(PERSON).spec
     first = Window(datetime(2026, 11, 21, 4, tzinfo=UTC), datetime(2026, 11, 21, 4, 5, tzinfo=UTC))
