@@ -2,18 +2,19 @@
 
 A table is `tablestore://<connection>/<table>`: its instance's real name is not known when a DAG is parsed. Objects are
 at their literal place, `oss://<bucket>/<prefix>`, up to the first placeholder of the prefix. Lineage carries the real
-names of both. A table of MaxCompute is `maxcompute://<connection>/<table>`.
+names of both. A table of MaxCompute is `maxcompute://<connection>/<table>`. What a tunnel carries is
+`tablestore://<connection>/<table>/<tunnel>`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
-    from airflow.providers.common.compat.sdk import Asset
+    from airflow.providers.common.compat.sdk import Asset, AssetWatcher
 
 SCHEME = "tablestore"
 DEFAULT_CONNECTION = "tablestore_default"
@@ -22,6 +23,14 @@ DEFAULT_CONNECTION = "tablestore_default"
 def table_asset(connection: str, table: str) -> Asset:
     """The asset of a table."""
     return create_asset(connection=connection, table=table)
+
+
+def tunnel_asset(connection: str, table: str, tunnel: str, watchers: Sequence[AssetWatcher] = ()) -> Asset:
+    """The asset of what a tunnel carries and nobody has read yet; its events come from its watchers."""
+    from airflow.providers.common.compat.sdk import Asset
+
+    uri = f"{SCHEME}://{quote(connection, safe='')}/{quote(table, safe='')}/{quote(tunnel, safe='')}"
+    return Asset(uri, watchers=list(watchers))
 
 
 def objects_asset(bucket: str, prefix: str) -> Asset:
@@ -85,12 +94,13 @@ def create_asset(*, connection: str, table: str, extra: dict[str, Any] | None = 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
     """The URI as Airflow stores it.
 
-    :raises ValueError: it does not name exactly a connection and a table.
+    :raises ValueError: it does not name exactly a connection and a table, or these and a tunnel.
     """
-    table = uri.path.strip("/")
-    if not uri.netloc or not table or "/" in table or uri.query:
-        raise ValueError(f"a Tablestore asset is tablestore://<connection>/<table>, not {uri.geturl()!r}")
-    return uri._replace(path=f"/{table}")
+    names = uri.path.strip("/").split("/")
+    if not uri.netloc or not all(names) or len(names) > 2 or uri.query:
+        told = "a Tablestore asset is tablestore://<connection>/<table> or tablestore://<connection>/<table>/<tunnel>"
+        raise ValueError(f"{told}, not {uri.geturl()!r}")
+    return uri._replace(path=f"/{'/'.join(names)}")
 
 
 def to_openlineage(asset: Asset, lineage_context: Any) -> Dataset | None:
@@ -104,4 +114,4 @@ def to_openlineage(asset: Asset, lineage_context: Any) -> Dataset | None:
     instance = getattr(lineage_context, "instance", None)
     if not instance:
         return None
-    return Dataset(namespace=f"{SCHEME}://{instance}", name=unquote(urlsplit(asset.uri).path.strip("/")))
+    return Dataset(namespace=f"{SCHEME}://{instance}", name=unquote(urlsplit(asset.uri).path.strip("/").split("/")[0]))

@@ -7,7 +7,7 @@ reads it; braces in prefixes are rendered by the engine, from the run's own date
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,19 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.factory.executor import executor_settings
+from airflow_tablestore.factory.streams import ALWAYS, stream_schedule, wait_for_data
 from airflow_tablestore.operators.delivery import AuditDeliveryOperator, CreateDeliveryTaskOperator
 from airflow_tablestore.operators.full_export import export_tasks
 from airflow_tablestore.operators.incremental import window_params, window_tasks
 from airflow_tablestore.operators.tunnel import stream_tasks
 from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
 from airflow_tablestore.timetables.windows import timetable_of
+from airflow_tablestore.spec.values import CONTINUOUS
 
 if TYPE_CHECKING:
     import pendulum
     from airflow.timetables.base import Timetable
+    from airflow.providers.common.compat.sdk import Asset
 
     from airflow_tablestore.spec.common import Notifier, PipelineSpec
     from airflow_tablestore.spec.load import Document
@@ -146,6 +149,7 @@ def _stream(data: Mapping[str, Any], spec: Any) -> None:
         timezone=spec.timezone,
         waits_for_previous_run=spec.self_dependent,
         **given,
+        waits_for_data=wait_for_data(spec) if spec.schedule == CONTINUOUS else None,
     )
 
 
@@ -157,7 +161,7 @@ class Kind:
     """
 
     tasks: Callable[[Mapping[str, Any], PipelineSpec], None]
-    schedule: Callable[[PipelineSpec], Timetable | None] = _cron
+    schedule: Callable[[PipelineSpec], Timetable | str | Sequence[Asset] | None] = _cron
     params: Mapping[str, Param] = field(default_factory=dict)
     pins: bool = True
 
@@ -166,14 +170,16 @@ KINDS = {
     "full_export": Kind(_full_export),
     "incremental": Kind(_incremental, _windows, window_params()),
     "delivery": Kind(_delivery, pins=False),
-    "stream": Kind(_stream, pins=False),
+    "stream": Kind(_stream, stream_schedule, pins=False),
 }
 
 
 def _start(spec: PipelineSpec) -> pendulum.DateTime | None:
     import pendulum
 
-    return None if spec.starts is None else pendulum.instance(spec.starts).in_timezone(spec.timezone)
+    if spec.starts is None:
+        return pendulum.instance(ALWAYS) if spec.schedule == CONTINUOUS else None
+    return pendulum.instance(spec.starts).in_timezone(spec.timezone)
 
 
 def _task_defaults(spec: PipelineSpec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
 
     from airflow_tablestore.client import Client
+    from airflow_tablestore.pipeline.tunnel.drain import Drain
     from airflow_tablestore.pipeline.tunnel.tunnels import Wanted
+    from airflow_tablestore.sensors.tunnel import TunnelDataSensor
     from airflow_tablestore.spec.kinds.stream import StreamSpec
 
 COLOR = "#dff0ee"
@@ -152,7 +155,7 @@ class DescribeTunnelOperator(TunnelOperator):
 
 
 class ConsumeTunnelOperator(BaseOperator):
-    """One worker of a stream: drains a tunnel into objects until it has caught up, or for a time.
+    """One worker of a stream: drains a tunnel into objects until it has caught up, for a time, or for ever.
 
     Map it over several numbers for several workers; the service shares the tunnel's channels between them. A task that
     dies leaves what the next one settles, so Airflow's retries are safe.
@@ -163,6 +166,7 @@ class ConsumeTunnelOperator(BaseOperator):
     :param run: what a spec has under `run`: until, at_most, flush. How many workers there are is said by mapping.
     :param limits: what a spec has under `limits`.
     :param worker: which of the mapped workers this is; shown in the log.
+    :param continuous: go on until the task is stopped, whatever `run` says of its end.
     :param timezone: the spec's.
     """
 
@@ -178,6 +182,7 @@ class ConsumeTunnelOperator(BaseOperator):
         run: Mapping[str, Any] | None = None,
         limits: Mapping[str, Any] | None = None,
         worker: int = 1,
+        continuous: bool = False,
         timezone: str = "UTC",
         **kwargs: Any,
     ) -> None:
@@ -188,6 +193,7 @@ class ConsumeTunnelOperator(BaseOperator):
         self.run_settings = run
         self.limits = limits
         self.worker = worker
+        self.continuous = continuous
         self.timezone = timezone
         self._stop: threading.Event | None = None
 
@@ -208,10 +214,13 @@ class ConsumeTunnelOperator(BaseOperator):
             self._stop = stop
             tablestore, oss = TablestoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
             with tablestore.get_conn() as client, closing(oss.store(spec.sink.bucket)) as store:
-                report = drain(stream(spec), client, store, progress=LogProgress(self.log), stop=stop)
+                report = drain(self._lasting(stream(spec)), client, store, progress=LogProgress(self.log), stop=stop)
         told = "Worker %s: %d rows in %d object(s) of %d channel(s); %d settled for others; %.1f s."
         self.log.info(told, self.worker, report.rows, report.objects, report.channels, report.settled, report.seconds)
         return report.to_json()
+
+    def _lasting(self, export: Drain) -> Drain:
+        return replace(export, until_caught_up=False, at_most_seconds=None) if self.continuous else export
 
     def on_kill(self) -> None:
         """Ends the work in order: what is in hands is written and confirmed, and the channels are handed over."""
@@ -262,10 +271,14 @@ def stream_tasks(
     workers: int = 1,
     timezone: str = "UTC",
     waits_for_previous_run: bool = False,
+    waits_for_data: TunnelDataSensor | None = None,
     outlets: Sequence[Asset] = (),
     **arguments: Any,
 ) -> None:
-    """The tasks of one run, in the DAG or group that is being built: mapped workers, and one that tells."""
+    """The tasks of one run, in the DAG or group that is being built: mapped workers, and one that tells.
+
+    :param waits_for_data: the task that lets the workers begin.
+    """
     drain = ConsumeTunnelOperator.partial(
         task_id="drain",
         pipeline=pipeline,
@@ -278,6 +291,8 @@ def stream_tasks(
         inlets=assets_of_source(source),  # given here, for a mapped task has no other inlets than these
         **arguments,
     ).expand(worker=list(range(1, workers + 1)))
+    if waits_for_data is not None:
+        waits_for_data >> drain
     TellStreamOperator(
         task_id="tell",
         sink=sink,

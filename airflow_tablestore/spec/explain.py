@@ -15,7 +15,7 @@ from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import PipelineSpec
 from airflow_tablestore.spec.document import places
 from airflow_tablestore.spec.explain_delivery import delivery_story
-from airflow_tablestore.spec.explain_stream import stream_story
+from airflow_tablestore.spec.explain_stream import stream_story, when_a_stream_runs
 from airflow_tablestore.spec.kinds.delivery import DeliveredField, DeliverySpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
@@ -103,7 +103,7 @@ def story(spec: PipelineSpec) -> list[str]:
     if isinstance(spec, DeliverySpec):
         return [_when(spec), *delivery_story(spec)]
     if isinstance(spec, StreamSpec):
-        return [_when(spec), *stream_story(spec)]
+        return [when_a_stream_runs(spec, _retries(spec)) or _when(spec), *stream_story(spec)]
     if isinstance(spec, RestoreSpec):
         return [_when(spec), *restore_story(spec)]
     return _incremental(spec) if isinstance(spec, IncrementalSpec) else []

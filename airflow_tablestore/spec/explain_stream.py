@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from airflow_tablestore.spec.kinds.stream import StreamSpec
-from airflow_tablestore.spec.values import duration_text
+from airflow_tablestore.spec.kinds.stream import QUIET, StreamSpec
+from airflow_tablestore.spec.values import CONTINUOUS, ON_DATA, duration_text
+
+
+def when_a_stream_runs(spec: StreamSpec, retries: str) -> str:
+    """When it runs, in a sentence; "" for schedules that every kind has."""
+    if spec.schedule == ON_DATA:
+        return (
+            "It runs when the tunnel has something that nobody has read and nobody reads now, and looks by itself once "
+            f"an hour; {retries}."
+        )
+    if spec.schedule == CONTINUOUS:
+        since = f", from {spec.starts.isoformat()} on" if spec.starts else ""
+        waits = duration_text(spec.run.at_most or QUIET)
+        return (
+            f"Its runs follow each other{since}; each first waits for data, {waits} at most, and after one that has "
+            f"failed the next waits {waits} in any case; {retries}."
+        )
+    return ""
 
 
 def stream_story(spec: StreamSpec) -> list[str]:

@@ -13,7 +13,16 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.formats.csv import check_encoding
@@ -196,10 +205,28 @@ def _ask_croniter(text: str) -> None:
         raise fault(f"{shown(text)} is no cron expression", "it has five fields, as in 0 3 * * *")
 
 
+CONTINUOUS, ON_DATA = "continuous", "on_data"
+"""Schedules of streams: runs that follow each other, and runs that begin when there is data."""
+
+
+def _stream_schedule(value: object, read: ValidatorFunctionWrapHandler) -> Any:
+    word = value.strip().lower().removeprefix("@") if isinstance(value, str) else ""
+    if word.replace("-", "_") in (CONTINUOUS, ON_DATA):
+        return word.replace("-", "_")
+    return read(value)
+
+
 Schedule = Annotated[
     str | None,
     BeforeValidator(_schedule),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}], "examples": ["none", "0 3 * * *", "@daily"]}),
+]
+StreamSchedule = Annotated[
+    Schedule,
+    WrapValidator(_stream_schedule),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "null"}], "examples": [CONTINUOUS, ON_DATA, "none", "*/5 * * * *"]}
+    ),
 ]
 
 

@@ -80,12 +80,21 @@ def test_a_table_asset_names_connection_and_table():
     assert table_asset("tablestore_default", "ots_gps_data").uri == "tablestore://tablestore_default/ots_gps_data"
 
 
-@pytest.mark.parametrize("uri", ["tablestore://conn", "tablestore://conn/", "tablestore://conn/a/b", "tablestore:///t"])
+@pytest.mark.parametrize(
+    "uri",
+    ["tablestore://conn", "tablestore://conn/", "tablestore://conn/a/b/c", "tablestore://conn/a//b", "tablestore:///t"],
+)
 def test_an_asset_that_is_no_table_is_refused(uri):
     from airflow.sdk import Asset
 
     with pytest.raises(ValueError, match="tablestore://<connection>/<table>"):
         Asset(uri)
+
+
+def test_a_tunnel_asset_names_the_tunnel_too():
+    from airflow_tablestore.assets import tunnel_asset
+
+    assert tunnel_asset("conn", "t", "tunnel_1").uri == "tablestore://conn/t/tunnel_1"
 
 
 def test_an_objects_asset_ends_before_the_first_placeholder():

@@ -50,7 +50,7 @@ def operators_page() -> str:
     from airflow_tablestore.operators.links import PublishedObjectsLink
     from airflow_tablestore.sensors import windows as sensors
     from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
-    from airflow_tablestore.sensors.tunnel import TunnelCaughtUpSensor
+    from airflow_tablestore.sensors.tunnel import TunnelCaughtUpSensor, TunnelDataSensor
 
     parts = [
         "# Operators, hooks and the factory\n",
@@ -111,6 +111,7 @@ def operators_page() -> str:
                 tunnel.ConsumeTunnelOperator,
                 tunnel.TellStreamOperator,
                 TunnelCaughtUpSensor,
+                TunnelDataSensor,
             )
         ),
         "## Sensors of windows\n",

@@ -10,12 +10,25 @@ from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter, WithJs
 
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
 from airflow_tablestore.spec.oss_sink import OssSink
-from airflow_tablestore.spec.problems import Finding, fault, finding, shown
+from airflow_tablestore.spec.problems import Finding, finding
 from airflow_tablestore.spec.sinks import OSS, known_sink, place_problems, sink_warnings
-from airflow_tablestore.spec.values import ConnectionName, Count, Duration, Moment, TableName, folded
+from airflow_tablestore.spec.values import (
+    CONTINUOUS,
+    ON_DATA,
+    ConnectionName,
+    Count,
+    Duration,
+    Moment,
+    StreamSchedule,
+    TableName,
+    folded,
+)
 
 PLACEHOLDERS = ("table", "pipeline")
 TYPES = ("BaseData", "Stream", "BaseAndStream")
+QUIET = timedelta(minutes=10)
+"""With `schedule: continuous` and no `run.at_most` a run waits so long for data."""
+
 NOT_HONOURED = ("mbps", "rows_per_second", "workers", "threads", "memory_mb")
 """Limits that this kind does not keep to, and so refuses."""
 
@@ -75,7 +88,10 @@ class RunSettings(Part):
         examples=["at_most"],
     )
     at_most: Duration | None = Field(
-        default=None, description="Longest time of a run. No limit when absent.", examples=["10m"]
+        default=None,
+        description="Longest time of a run's work. No limit when absent. With `schedule: continuous` a run also waits "
+        "for data so long at most.",
+        examples=["10m"],
     )
     workers: Annotated[Count, Field(ge=1, le=256)] = Field(
         default=1,
@@ -119,17 +135,16 @@ class StreamSpec(PipelineSpec):
     """Keys of other tools and kinds, and where their meaning lives here."""
 
     kind: Literal["stream"] = Field(default="stream", description="What the pipeline does.", examples=["stream"])
+    schedule: StreamSchedule = Field(
+        default=None,
+        description="`on_data`: a run begins when the tunnel has something that nobody has read. `continuous`: runs "
+        "follow each other, and each first waits for data, or for `run.at_most` (10m when absent). Or a cron "
+        "expression of five fields, a preset such as @daily, or none.",
+        examples=["on_data", "continuous", "*/10 * * * *"],
+    )
     source: TunnelSource = Field(description="Which tunnel is drained.")
     run: RunSettings = Field(default_factory=RunSettings, description="How long a run works, and with how many.")
     sink: StreamOssSink = Field(description="Where the records go.")
-
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _no_waiting_for_data(cls, value: object) -> object:
-        if value in ("continuous", "on_data"):
-            told = "write a cron expression such as '*/5 * * * *', or none"
-            raise fault(f"{shown(value)} is not built by this version", told)
-        return value
 
     @field_validator("sink", mode="before")
     @classmethod
@@ -173,6 +188,11 @@ class StreamSpec(PipelineSpec):
             for name in ("tunnel_type", "tunnel_start", "tunnel_end"):
                 if name in self.source.model_fields_set:
                     yield finding(("source", name), "has no effect without create_tunnel", is_warning=True)
+        if self.schedule == ON_DATA and self.start is not None:
+            yield finding(("start",), "has no effect with schedule: on_data", "leave it out", is_warning=True)
+        if self.schedule == CONTINUOUS and (self.source.tunnel_type == "BaseData" or self.source.tunnel_end):
+            told = "the tunnel comes to an end, and runs go on that find nothing"
+            yield finding(("schedule",), told, "write on_data, or none", is_warning=True)
         if self.catchup:
             told = "a run takes what is there, whatever time it is for"
             yield finding(("catchup",), told, "leave it out", is_warning=True)

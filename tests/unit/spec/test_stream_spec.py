@@ -56,11 +56,54 @@ def test_a_bounded_tunnel_has_times():
     )
 
 
-@pytest.mark.parametrize("word", ["continuous", "on_data"])
-def test_schedules_that_wait_for_data_are_refused_by_name(word):
-    ((path, message, _),) = problems(more=f"schedule: {word}\n")
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("continuous", "continuous"),
+        ("'@continuous'", "continuous"),
+        ("on_data", "on_data"),
+        ("on-data", "on_data"),
+        ("none", None),
+        ("'*/5 * * * *'", "*/5 * * * *"),
+    ],
+)
+def test_a_stream_runs_by_the_clock_on_data_or_continuously(written, meant):
+    document = parse(SPEC % ("", "") + f"schedule: {written}\n")
 
-    assert (path, message) == ("schedule", f"'{word}' is not built by this version")
+    assert not document.problems
+    assert document.spec.schedule == meant
+    assert type(document.spec)(**document.spec.to_mapping()) == document.spec
+
+
+def test_other_kinds_have_no_schedules_that_wait_for_data():
+    text = "pipeline: p\nkind: full_export\nsource: {table: t}\nsink: {type: oss, bucket: backup, prefix: p/}\n"
+
+    assert [p.path for p in parse(text + "schedule: on_data\n").problems] == ["schedule"]
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "path"),
+    [
+        ("", "schedule: on_data\nstart: 2026-11-20T00:00:00Z\n", "start"),
+        (", create_tunnel: true, tunnel_type: BaseData", "schedule: continuous\n", "schedule"),
+        (", create_tunnel: true, tunnel_end: 2026-11-21T00:00:00Z", "schedule: continuous\n", "schedule"),
+    ],
+)
+def test_a_schedule_that_is_not_meant_is_a_warning(source, more, path):
+    assert [(p, warns) for p, _, warns in problems(source, "", more)] == [(path, True)]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("schedule: on_data\n", "It runs when the tunnel has something that nobody has read"),
+        ("schedule: continuous\nrun: {at_most: 3m}\n", "each first waits for data, 3m at most"),
+        ("schedule: continuous\n", "each first waits for data, 10m at most"),
+        ("schedule: '@daily'\n", "It runs at '@daily' (UTC)"),
+    ],
+)
+def test_the_story_begins_with_when_it_runs(more, told):
+    assert told in story(parse(SPEC % ("", "") + more).spec)[0]
 
 
 @pytest.mark.parametrize("type_", ["maxcompute", "tablestore"])
