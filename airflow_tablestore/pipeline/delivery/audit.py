@@ -3,24 +3,28 @@
 The service drops values that do not fit, without a word. So the delivered Parquet is read back and laid beside the
 table: which rows and which values are missing, and why. A row belongs to a partition by the versions of its cells,
 which are the times of the writes unless writers choose their own, or by its event time. What was deleted, or written
-again later, is told apart and is no loss. Only the rows of the partition are held in memory.
+again later, is told apart and is no loss. What was delivered is kept by key in a temporary file (`delivered`), the
+table's rows pass by: memory does not grow with the partition.
 """
 
 from __future__ import annotations
 
 import io
 import struct
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.client import Client
 from airflow_tablestore.consumer.table import full_range, pages, show_key
-from airflow_tablestore.errors import DeliveryError
 from airflow_tablestore.pipeline.delivery.checks import DOCUMENTED, fits
+from airflow_tablestore.pipeline.delivery.delivered import ROWS, Delivered
 from airflow_tablestore.pipeline.delivery.prefix import Partition
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.wire.delivery import DeliveredColumn, DeliveryTask, EventTime, ParquetType, TimeFormat
@@ -29,17 +33,12 @@ from airflow_tablestore.wire.row import Row, Value, type_of
 from airflow_tablestore.wire.table import RangeRead, TableDescription, describe_table
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-MOST_ROWS = 1_000_000
-"""Most rows of one partition: about a gigabyte in memory."""
+    import pyarrow.parquet as pq
 
 EXAMPLES = 5
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLIS_FROM = 10**11
 """A Unix time from here on is in milliseconds."""
-
-Key = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -130,24 +129,24 @@ class Audit:
 
 
 def audit(client: Client, store: Store, task: DeliveryTask, partition: Partition) -> Audit:
-    """Reads the files of a partition and the whole table.
-
-    :raises DeliveryError: more rows belong to the partition than fit into memory.
-    """
-    found = Audit(
-        store.uri(partition.prefix), columns=[ColumnAudit(c.name, c.to, c.type) for c in task.destination.columns]
-    )
+    """Reads the files of a partition and the whole table."""
+    columns = [ColumnAudit(c.name, c.to, c.type) for c in task.destination.columns]
+    found = Audit(store.uri(partition.prefix), columns=columns)
     table = client.send(describe_table(task.table))
     keys = _key_columns(table, task.destination.columns)
-    delivered = _delivered(store, task, partition, keys, found)
-    expected = _expected(client, task, table, partition)
-    found.table_rows = len(expected)
-    if not keys:
-        found.missing_rows = -1
-        return found
-    for row in expected:
-        _compare(row, delivered.pop(_key(value for _, value in row.key), None), task, partition, found)
-    found.gone_since += len(delivered)
+    with (
+        tempfile.TemporaryDirectory(prefix="tablestore-audit-") as folder,
+        closing(Delivered(Path(folder), keys)) as delivered,
+    ):
+        _read_files(store, task, partition, delivered, found)
+        for row in _expected(client, task, table, partition):
+            found.table_rows += 1
+            if keys:
+                _compare(row, delivered.of(value for _, value in row.key), task, partition, found)
+        if keys:
+            found.gone_since += delivered.left()
+        else:
+            found.missing_rows = -1
     return found
 
 
@@ -161,73 +160,53 @@ def _key_columns(table: TableDescription, columns: Sequence[DeliveredColumn]) ->
     return [one.to for one in found if one is not None] if is_there else []
 
 
-def _key(values: Iterable[Any]) -> Key:
-    """Binary parts are delivered as text."""
-    return tuple(value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values)
-
-
 # ---- what was delivered
 
 
-def _delivered(
-    store: Store, task: DeliveryTask, partition: Partition, keys: Sequence[str], found: Audit
-) -> dict[Key, list[Mapping[str, Any]]]:
-    """The records of all files, by key."""
-    records = dict[Key, list[Mapping[str, Any]]]()
+def _read_files(store: Store, task: DeliveryTask, partition: Partition, delivered: Delivered, found: Audit) -> None:
+    """The records of all files."""
+    wanted = [column.to for column in task.destination.columns]
     for one in store.list(partition.prefix):
-        if one.key.endswith("/"):
-            continue
-        table = _file(store, one.key, task.destination.columns, found)
-        if table is None:
+        file = None if one.key.endswith("/") else _file(store, one.key, wanted, found)
+        if file is None:
             continue
         found.files += 1
-        found.rows += table.num_rows
-        if found.rows > MOST_ROWS:
-            raise _too_many(partition)
-        for column in found.columns:
-            column.delivered += table.num_rows - table.column(column.to).null_count
-        if keys:
-            for record in table.to_pylist():
-                records.setdefault(_key(record[name] for name in keys), []).append(record)
-    return records
+        for batch in file.iter_batches(ROWS, columns=wanted):
+            found.rows += batch.num_rows
+            for column in found.columns:
+                column.delivered += batch.num_rows - batch.column(column.to).null_count
+            delivered.add(batch.to_pylist())
 
 
-def _file(store: Store, key: str, columns: Sequence[DeliveredColumn], found: Audit) -> pa.Table | None:
+def _file(store: Store, key: str, wanted: Sequence[str], found: Audit) -> pq.ParquetFile | None:
+    """An open file of this definition; what it is otherwise is noted."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     body = store.get(key) or b""
     try:
-        table = pq.read_table(io.BytesIO(body))
+        file = pq.ParquetFile(io.BytesIO(body))
+        for _ in file.iter_batches(ROWS):
+            pass  # damage shows before the first of its rows counts
     except (pa.ArrowException, OSError, ValueError) as error:
         found.wrong_files[key] = f"is no Parquet file ({type(error).__name__})"
         return None
-    lacking = [column.to for column in columns if column.to not in table.column_names]
+    lacking = [name for name in wanted if name not in file.schema_arrow.names]
     if lacking:
         found.wrong_files[key] = f"has no column {', '.join(lacking)}; it is of another definition"
         return None
-    return table
-
-
-def _too_many(partition: Partition) -> DeliveryError:
-    told = f"More than {MOST_ROWS:,} rows belong to {partition.prefix}; audit a shorter partition, or a sample by hand."
-    return DeliveryError(told)
+    return file
 
 
 # ---- what the table holds
 
 
-def _expected(client: Client, task: DeliveryTask, table: TableDescription, partition: Partition) -> list[Row]:
+def _expected(client: Client, task: DeliveryTask, table: TableDescription, partition: Partition) -> Iterator[Row]:
     """The table's rows that belong to the partition, each with all of its cells."""
     whole = full_range(table)
-    event = task.destination.event_time
-    found: list[Row] = []
     for row in _rows(client, RangeRead(task.table, whole.begin, whole.end)):
-        if _belongs(row, event, partition):
-            found.append(row)
-            if len(found) > MOST_ROWS:
-                raise _too_many(partition)
-    return found
+        if _belongs(row, task.destination.event_time, partition):
+            yield row
 
 
 def _rows(client: Client, read: RangeRead) -> Iterator[Row]:
@@ -288,13 +267,13 @@ def _read(given: str, form: TimeFormat) -> datetime:
 
 
 def _compare(
-    row: Row, records: Sequence[Mapping[str, Any]] | None, task: DeliveryTask, partition: Partition, found: Audit
+    row: Row, records: Sequence[Mapping[str, Any]], task: DeliveryTask, partition: Partition, found: Audit
 ) -> None:
     is_by_write = task.destination.event_time is None and partition.start is not None
     stamps = {cell.name: cell.timestamp for cell in row.cells}
     is_later = is_by_write and any(stamp is not None and _is_after(stamp, partition) for stamp in stamps.values())
     found.gone_since += is_later
-    if records is None:
+    if not records:
         if not is_later:
             found.missing_rows += 1
             _exemplify(found.examples, row)
@@ -304,7 +283,7 @@ def _compare(
         stamp = stamps.get(column.name)
         is_elsewhere = is_by_write and stamp is not None and not partition.holds(_moment(stamp))
         if column.name in values and not is_elsewhere:
-            _compare_value(row, values[column.name], [record[column.to] for record in records], column)
+            _compare_value(row, values[column.name], [record.get(column.to) for record in records], column)
 
 
 def _compare_value(row: Row, value: Value, delivered: Iterable[Any], column: ColumnAudit) -> None:
