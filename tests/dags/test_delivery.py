@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.exceptions import TaskDeferred
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_tablestore.emulator.tablestore.delivery_worker import Cut
@@ -268,6 +269,36 @@ def test_a_spec_is_a_dag_that_makes_waits_and_audits(cloud, tmp_path, run_dag):
     assert [one.task_id for one in dag.topological_sort()] == ["create", "wait", "audit"]
     assert run.state == "success"
     assert names() == [TASK]
+
+
+@pytest.mark.slow
+def test_a_complete_partition_starts_the_dags_behind_it(cloud, tmp_path, run_dag, keep_dag):
+    from airflow.models.asset import AssetDagRunQueue, AssetEvent
+    from airflow.models.dag import DagModel
+    from airflow.sdk import DAG
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    file = tmp_path / "orders.yaml"
+    text = SPEC.format(bucket=cloud.bucket, prefix=cloud.prefix)
+    file.write_text(text + "wait: {partition: true, poll: 1s}\n")
+    ((dag,), _) = import_spec(file)
+    (asset,) = dag.task_dict["wait"].outlets
+    keep_dag(dag)
+    with DAG("reads_orders", schedule=[asset], is_paused_upon_creation=False) as behind:
+        EmptyOperator(task_id="read")
+    keep_dag(behind)
+
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    run = run_dag(dag, logical_date=yesterday)
+
+    with create_session() as session:
+        queued = list(session.scalars(select(AssetDagRunQueue.target_dag_id)))
+        _, due, *_ = DagModel.dags_needing_dagruns(session)
+        (event,) = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == run.run_id))
+    assert (run.state, queued) == ("success", ["reads_orders"])
+    assert "reads_orders" in due
+    assert event.extra["partition"]["prefix"] == f"{cloud.prefix}{yesterday:%Y/%m/%d}/"
 
 
 def test_a_dag_needs_no_more_than_the_first_task(tmp_path):
