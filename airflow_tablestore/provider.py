@@ -74,8 +74,8 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_tablestore.triggers.ledger",
                     "airflow_tablestore.triggers.delivery",
                     "airflow_tablestore.triggers.tunnel",
-                ],
                     "airflow_tablestore.triggers.unread",
+                ],
             }
         ],
         "connection-types": [_TABLESTORE_CONNECTION],

@@ -24,13 +24,13 @@ from airflow_tablestore.operators.full_export import export_tasks
 from airflow_tablestore.operators.incremental import window_params, window_tasks
 from airflow_tablestore.operators.tunnel import stream_tasks
 from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
-from airflow_tablestore.timetables.windows import timetable_of
 from airflow_tablestore.spec.values import CONTINUOUS
+from airflow_tablestore.timetables.windows import timetable_of
 
 if TYPE_CHECKING:
     import pendulum
-    from airflow.timetables.base import Timetable
     from airflow.providers.common.compat.sdk import Asset
+    from airflow.timetables.base import Timetable
 
     from airflow_tablestore.spec.common import Notifier, PipelineSpec
     from airflow_tablestore.spec.load import Document
@@ -148,8 +148,8 @@ def _stream(data: Mapping[str, Any], spec: Any) -> None:
         workers=spec.run.workers,
         timezone=spec.timezone,
         waits_for_previous_run=spec.self_dependent,
-        **given,
         waits_for_data=wait_for_data(spec) if spec.schedule == CONTINUOUS else None,
+        **given,
     )
 
 
