@@ -1,0 +1,181 @@
+"""The text of a job as people have it, as plain data.
+
+Such text is JSON with liberties: comments behind `#` and `//`, comments that a page has broken over lines, commas
+before a closing bracket, variables without quotes. Libraries for relaxed JSON take neither `#` nor a broken comment, so
+the liberties are blanked here, character for character, and Python's own `json` reads what is left: what it says about
+a line and a column is true for the author's text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from airflow_tablestore.errors import Problem, SpecError
+
+VARIABLE = re.compile(r"[$#](?:\{[^{}\n\"]*\}|\[[^\[\]\n\"]*\])")
+_STRING = r'"(?:[^"\\\n]|\\.)*"'
+_LINE = re.compile(
+    rf"(?:[\s{{}}\[\],:]|{_STRING}|-?\d[\d.eE+-]*+|true|false|null|{VARIABLE.pattern})*+(?:(?:#|//).*)?$"
+)
+_KEY = re.compile(r'"\s*:')
+_STAND_IN = 0xE000
+"""Where Unicode's private characters begin: a variable without quotes is read as a text of one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobText:
+    """A job's text as data. `plain` is the text as strict JSON, line for line; `prose` the lines that were taken for
+    the rest of a comment, by number."""
+
+    data: dict[str, Any]
+    plain: str
+    prose: tuple[tuple[int, str], ...]
+
+
+def read_job(text: str, file: str = "") -> JobText:
+    """The data of a job's text.
+
+    :raises SpecError: it cannot be read; with line and column.
+    """
+    scan = _Scan(text)
+    plain = scan.run()
+    try:
+        data = json.loads(plain, object_pairs_hook=_pairs, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise SpecError([_problem(error, text, file)]) from error
+    except (RecursionError, _Unclear) as error:
+        told = str(error) if isinstance(error, _Unclear) else "is nested too deep"
+        raise SpecError([_placed(told, plain, file, getattr(error, "key", ""))]) from error
+    if not isinstance(data, dict):
+        raise SpecError([Problem("is no job: it must be one object in braces", file=file, line=1, column=1)])
+    return JobText(_with_variables(data, scan.variables), plain, tuple(scan.prose))
+
+
+class _Scan:
+    """One pass over the text, which blanks what strict JSON does not have."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.removeprefix("\ufeff").replace("\r\n", " \n").replace("\r", " ").split("\n")
+        self.prose: list[tuple[int, str]] = []
+        self.variables: list[str] = []
+        self._out: list[str] = []
+        self._last, self._last_at = "", (0, 0)
+        self._in_block = False
+
+    def run(self) -> str:
+        after_comment = False
+        for number, line in enumerate(self.lines, 1):
+            if after_comment and line.strip() and not _LINE.match(line) and not _KEY.search(line):
+                self.prose.append((number, line.strip()))
+                self._out.append(" " * len(line))
+                continue
+            is_blank = not line.strip()
+            self._out.append("")
+            has_comment = self._line(line)
+            after_comment = has_comment or (after_comment and is_blank)
+        return "\n".join(self._out)
+
+    def _line(self, line: str) -> bool:
+        """Appends the line; whether it ended in a comment."""
+        at, text = 0, ""
+        while at < len(line):
+            piece, skip, ends = self._piece(line, at)
+            if piece.strip():
+                text = self._comma_before(piece[0], text)
+                self._last, self._last_at = piece[-1], (len(self._out) - 1, len(text) + len(piece) - 1)
+            text += piece.ljust(skip)
+            at += skip
+            self._out[-1] = text
+            if ends:
+                return True
+        return False
+
+    def _piece(self, line: str, at: int) -> tuple[str, int, bool]:
+        """What strict JSON has in the place of what stands here, how long that is, and whether it ends the line."""
+        left = len(line) - at
+        if self._in_block:
+            end = line.find("*/", at)
+            self._in_block = end < 0
+            return "", left if end < 0 else end + 2 - at, False
+        if match := re.compile(_STRING).match(line, at):
+            return match[0], len(match[0]), False
+        if variable := self._variable(line, at):
+            self.variables.append(variable)
+            stand_in = chr(_STAND_IN + len(self.variables) - 1)
+            return f'"{stand_in}{" " * (len(variable) - 3)}"', len(variable), False
+        if line[at] == "#" or line.startswith("//", at):
+            return "", left, True
+        if line.startswith("/*", at):
+            self._in_block = True
+            return "", 2, False
+        return (" " if line[at].isspace() else line[at]), 1, False
+
+    def _variable(self, line: str, at: int) -> str:
+        """The variable without quotes that stands here as a value, or ""."""
+        match = VARIABLE.match(line, at) if self._last in ("", ":", ",", "[") else None
+        if match is None or (line[at] == "#" and not re.match(r"\s*([,}\]]|#|//|$)", line[match.end() :])):
+            return ""
+        return match[0]
+
+    def _comma_before(self, character: str, text: str) -> str:
+        """The line so far, once the comma that stands last before a closing bracket is blanked, wherever it is."""
+        if character not in "}]" or self._last != ",":
+            return text
+        row, column = self._last_at
+        is_here = row == len(self._out) - 1
+        line = text if is_here else self._out[row]
+        line = f"{line[:column]} {line[column + 1 :]}"
+        if is_here:
+            return line
+        self._out[row] = line
+        return text
+
+
+class _Unclear(Exception):
+    """What JSON allows and a job must not hold. Never leaves this module."""
+
+    def __init__(self, told: str, key: str = "") -> None:
+        self.key = key
+        super().__init__(told)
+
+
+def _pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Unclear(f"the key '{key}' stands twice in one object", key)
+        found[key] = value
+    return found
+
+
+def _no_number(word: str) -> NoReturn:
+    raise _Unclear(f"{word} is no number of JSON", word)
+
+
+def _with_variables(value: Any, variables: list[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_variables(one, variables) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_variables(one, variables) for one in value]
+    if isinstance(value, str) and value and 0 <= ord(value[0]) - _STAND_IN < len(variables) and not value[1:].strip():
+        return variables[ord(value[0]) - _STAND_IN]
+    return value
+
+
+def _problem(error: json.JSONDecodeError, text: str, file: str) -> Problem:
+    if not text.strip():
+        return Problem("is empty", "a job holds a reader and a writer", file=file, line=1, column=1)
+    said = f"{error.msg[:1].lower()}{error.msg[1:]}"
+    hint = "look at the quotes and commas here and just before; a comment begins with # or //"
+    return Problem(f"is not JSON: {said}", hint, file=file, line=error.lineno, column=error.colno)
+
+
+def _placed(told: str, plain: str, file: str, word: str) -> Problem:
+    """A problem at the last place of a word: json tells no place for what it reads without complaint."""
+    at = max(plain.rfind(f'"{word}"'), plain.rfind(word), 0) if word else 0
+    before = plain[:at]
+    return Problem(told, file=file, line=before.count("\n") + 1, column=at - (before.rfind("\n") + 1) + 1)
