@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_VERSION = 3
+_VERSION = 4
 """Of the library's functions: one that an earlier checkout has left is not used."""
 
 
@@ -77,7 +77,7 @@ def _declared(found: Any) -> Any:
     found.tablestore_changes_new.restype = pointer
     found.tablestore_changes_free.argtypes = [pointer]
     found.tablestore_changes_free.restype = None
-    log = [pointer, pointer, ctypes.POINTER(whole), whole, text, pointer, pointer, pointer]
+    log = [pointer, pointer, ctypes.POINTER(whole), whole, text, ctypes.c_int32, pointer, pointer, pointer]
     found.tablestore_changes_decode.argtypes = log
     found.tablestore_changes_decode.restype = whole
     lines = [ctypes.POINTER(Cells), whole, whole, ctypes.c_uint8, text, size, ctypes.POINTER(size)]

@@ -15,7 +15,7 @@ enum { ACTION_PUT, ACTION_UPDATE, ACTION_DELETE };
 
 enum { RECORD, NUMBER, NAME, OPERATION, VERSION, WHOLE, REAL, TRUTH, TEXT, BYTES, CELL_COLUMNS };
 
-enum { EPOCH, TIME, INDEX, PLACE_COLUMNS };
+enum { EPOCH, TIME, INDEX, CELLS, PLACE_COLUMNS };
 
 enum { SEQUENCE_SIZE = 29, MOST_KEPT_NAMES = 4096 };
 
@@ -146,7 +146,7 @@ PUBLIC changes *tablestore_changes_new(int32_t keys, const uint8_t *names, const
 {
     static const uint8_t cell_types[CELL_COLUMNS] = {INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
                                                      DOUBLE, BOOLEAN, STRING, BINARY};
-    static const uint8_t place_types[PLACE_COLUMNS] = {INTEGER, INTEGER, INTEGER};
+    static const uint8_t place_types[PLACE_COLUMNS] = {INTEGER, INTEGER, INTEGER, INTEGER};
     size_t total = 0;
     for (int32_t i = 0; i < keys; i++)
         total += sizes[i];
@@ -256,7 +256,7 @@ static int64_t begin_cell(changes *c, int64_t row, int64_t first, int64_t operat
 
 /* Reads the cells that begin at `at`; as read_key. They are kept unless `is_passed_over`. */
 static const uint8_t *read_cells(changes *c, int64_t row, const uint8_t *at, const uint8_t *end, int64_t first,
-                                 int is_passed_over, uint8_t *sum, int *failed)
+                                 int of_stream, int is_passed_over, uint8_t *sum, int *failed)
 {
     int32_t *guess = &c->first;
     int64_t last = -1; /* the name before, as its number: names may move while one is added */
@@ -299,7 +299,8 @@ static const uint8_t *read_cells(changes *c, int64_t row, const uint8_t *at, con
             total = c->crc.of[0][total ^ operation];
         if (end - at < 2 || at[0] != TAG_CELL_CHECKSUM || at[1] != total)
             return NULL;
-        if ((data != NULL) != (operation == PUT) || (version != NULL) != (operation != DELETE_ALL_VERSIONS))
+        if ((data != NULL) != (operation == PUT)
+            || ((version != NULL) != (operation != DELETE_ALL_VERSIONS) && (of_stream || operation != PUT)))
             return NULL;
         at += 2;
         *sum = c->crc.of[0][*sum ^ total];
@@ -317,7 +318,7 @@ static const uint8_t *read_cells(changes *c, int64_t row, const uint8_t *at, con
 }
 
 /* The record between `at` and `end`: 1, or IRREGULAR or NO_MEMORY. */
-static int read_record(changes *c, int64_t row, const uint8_t *at, const uint8_t *end, uint8_t action)
+static int read_record(changes *c, int64_t row, const uint8_t *at, const uint8_t *end, uint8_t action, int of_stream)
 {
     static const uint8_t begin[5] = {0x75, 0, 0, 0, TAG_KEY};
     int failed = 0;
@@ -326,21 +327,26 @@ static int read_record(changes *c, int64_t row, const uint8_t *at, const uint8_t
         return IRREGULAR;
     at = read_key(c, row, at + 5, end, &sum, &failed);
     int64_t first = c->cell[RECORD].count;
-    if (at && action != ACTION_UPDATE && begin_cell(c, row, first, ROW_DELETED) < 0)
+    if (at && of_stream && action != ACTION_UPDATE && begin_cell(c, row, first, ROW_DELETED) < 0)
         return NO_MEMORY;
     if (at && at < end && *at == TAG_CELLS)
-        at = read_cells(c, row, at + 1, end, first, action == ACTION_DELETE, &sum, &failed);
+        at = read_cells(c, row, at + 1, end, first, of_stream, of_stream && action == ACTION_DELETE, &sum, &failed);
     if (!at)
         return failed ? NO_MEMORY : IRREGULAR;
     uint8_t is_delete = at < end && *at == TAG_DELETE;
     at += is_delete;
     static const uint8_t head[11] = {TAG_EXTENSION, 24, 0, 0, 0, TAG_SEQUENCE, 19, 0, 0, 0, TAG_EPOCH};
-    if (end - at != SEQUENCE_SIZE + 2 || memcmp(at, head, 11) || at[15] != TAG_SEQUENCE_TIME || at[24] != TAG_ROW_INDEX)
-        return IRREGULAR;
-    if (!put_number(&c->place[EPOCH], row, (int32_t)read_u32(at + 11)) || !put(&c->place[TIME], row, at + 16, 8)
-        || !put_number(&c->place[INDEX], row, (int32_t)read_u32(at + 25)))
+    if (!put_number(&c->place[CELLS], row, c->cell[RECORD].count - first))
         return NO_MEMORY;
-    at += SEQUENCE_SIZE;
+    if (end - at == SEQUENCE_SIZE + 2) {
+        if (memcmp(at, head, 11) || at[15] != TAG_SEQUENCE_TIME || at[24] != TAG_ROW_INDEX)
+            return IRREGULAR;
+        if (!put_number(&c->place[EPOCH], row, (int32_t)read_u32(at + 11)) || !put(&c->place[TIME], row, at + 16, 8)
+            || !put_number(&c->place[INDEX], row, (int32_t)read_u32(at + 25)))
+            return NO_MEMORY;
+        at += SEQUENCE_SIZE;
+    } else if (of_stream || end - at != 2) /* rows of base data have no place in a log */
+        return IRREGULAR;
     /* a row's checksum does not cover its place in the log */
     return at[0] == TAG_ROW_CHECKSUM && at[1] == c->crc.of[0][sum ^ is_delete] ? 1 : IRREGULAR;
 }
@@ -384,10 +390,11 @@ static int export_names(changes *c, struct ArrowArray *to)
 }
 
 /* The number of cells of `count` records, which end at `ends` of `blocks`; or IRREGULAR or NO_MEMORY, and then nothing
-   is given away. `actions` has a byte for each: one that put or deleted a row begins with a cell ROW_DELETED, and a
-   deletion has no other. */
+   is given away. `actions` has a byte for each: with `of_stream`, one that put or deleted a row begins with a cell
+   ROW_DELETED, and a deletion has no other; without, the cells are those that the records have, and a record may be a
+   row of base data. */
 PUBLIC int64_t tablestore_changes_decode(changes *c, const uint8_t *blocks, const int64_t *ends, int64_t count,
-                                         const uint8_t *actions, struct ArrowArray *records,
+                                         const uint8_t *actions, int32_t of_stream, struct ArrowArray *records,
                                          struct ArrowArray *cells, struct ArrowArray *names)
 {
     int state = 1;
@@ -400,7 +407,7 @@ PUBLIC int64_t tablestore_changes_decode(changes *c, const uint8_t *blocks, cons
         c->first = -1;
     }
     for (int64_t row = 0, begin = 0; row < count && state > 0; begin = ends[row++])
-        state = read_record(c, row, blocks + begin, blocks + ends[row], actions[row]);
+        state = read_record(c, row, blocks + begin, blocks + ends[row], actions[row], of_stream);
     int64_t found = c->cell[RECORD].count;
     if (state > 0) {
         state = NO_MEMORY;

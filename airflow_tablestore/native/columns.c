@@ -95,7 +95,7 @@ PUBLIC void tablestore_decoder_free(decoder *d)
 }
 
 /* Of the whole library; raised with every change that a caller must know of. */
-PUBLIC int32_t tablestore_native_version(void) { return 3; }
+PUBLIC int32_t tablestore_native_version(void) { return 4; }
 
 /* `names` are written one after another, their sizes in `sizes`; NULL when there is no memory. */
 PUBLIC decoder *tablestore_decoder_new(int32_t columns, const uint8_t *names, const uint32_t *sizes,

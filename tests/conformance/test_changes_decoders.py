@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.native import library
 from airflow_tablestore.wire.decode import Wanted
-from airflow_tablestore.wire.decode.changes import Changes, Done, PlainChanges
+from airflow_tablestore.wire.decode.changes import Changes, Done, PlainChanges, Record
 from airflow_tablestore.wire.decode.native_changes import NativeChanges
 from airflow_tablestore.wire.plainbuffer import encode_rows
 from airflow_tablestore.wire.row import Cell, CellOp, ColumnType, Row, SequenceInfo
 from airflow_tablestore.wire.stream import Action, StreamRecord
+from airflow_tablestore.wire.tunnel_channel import TunnelRecord
 from tests.conformance.changes import delete, deleted, deleted_version, put, put_cell, record, update
 
 DECODERS: list[Any] = [
@@ -78,8 +80,25 @@ def test_keys_and_places_are_those_of_the_records(make):
     changes = make(key).decode(log)
 
     assert [column.to_pylist() for column in changes.keys] == [["ü0", "ü1", "ü2"], [b"", b"\0", b"\0\0"]]
-    assert changes.places.to_pylist() == [{"epoch": 1, "time": 5 + n, "index": n} for n in range(3)]
+    assert changes.places.to_pylist() == [{"epoch": 1, "time": 5 + n, "index": n, "cells": 0} for n in range(3)]
     assert changes.cells.num_rows == 0
+
+
+@each_decoder
+def test_records_of_a_tunnel_have_the_cells_that_they_have(make):
+    base = TunnelRecord(Action.PUT, encode_rows([Row((("id", 1),), (Cell("a", 1), Cell("b", "x", 9)))]))
+    log = [TunnelRecord(one.action, one.row) for one in (put(2, a=2), delete(3), update(4, deleted("a")))]
+
+    changes = make(ID, of_stream=False).decode([base, *log])
+
+    assert [(cell[0], *cell[2:]) for cell in cells_of(changes)] == [
+        (0, "a", Done.PUT, None, 1),
+        (0, "b", Done.PUT, 9, "x"),
+        (1, "a", Done.PUT, 7, 2),
+        (3, "a", Done.DELETED_ALL_VERSIONS, None, None),
+    ]
+    assert changes.places.column("cells").to_pylist() == [2, 1, 0, 1]
+    assert changes.places.column("epoch").to_pylist() == [None, 1, 1, 1]
 
 
 @each_decoder
@@ -132,12 +151,14 @@ keys = st.one_of(
     st.integers(0, 9).map(lambda n: (("id", n),)),
     st.sampled_from([(("id", "x"),), (("ID", 1),), (("id", 1), ("more", 2))]),
 )
-places = st.builds(SequenceInfo, st.integers(-1, 2**31 - 1), integers, st.integers(-(2**31), 2**31 - 1))
+places = st.one_of(
+    st.none(), st.builds(SequenceInfo, st.integers(-1, 2**31 - 1), integers, st.integers(-(2**31), 2**31 - 1))
+)
 rows = st.builds(Row, keys, st.lists(cells, max_size=5).map(tuple), st.booleans(), places)
-records = st.builds(lambda action, row: StreamRecord(action, encode_rows([row])), st.sampled_from(Action), rows)
+records = st.builds(lambda action, row: TunnelRecord(action, encode_rows([row])), st.sampled_from(Action), rows)
 
 
-def outcome(decoder: Any, page: list[StreamRecord]) -> Any:
+def outcome(decoder: Any, page: Sequence[Record]) -> Any:
     try:
         return told(decoder.decode(page))
     except ProtocolError:
@@ -146,10 +167,10 @@ def outcome(decoder: Any, page: list[StreamRecord]) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.skipif(library() is None, reason="the C library was not built")
-@given(st.lists(st.lists(records, max_size=4), min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None)
-def test_the_library_reads_what_plain_python_reads(pages):
-    ours, plain = NativeChanges(ID), PlainChanges(ID)
+@given(st.lists(st.lists(records, max_size=4), min_size=1, max_size=3), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_the_library_reads_what_plain_python_reads(pages, of_stream):
+    ours, plain = NativeChanges(ID, of_stream=of_stream), PlainChanges(ID, of_stream=of_stream)
 
     for page in pages:
         assert outcome(ours, page) == outcome(plain, page)

@@ -16,8 +16,11 @@ import pyarrow as pa
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.wire.decode import ARROW_TYPES, Wanted, backend
 from airflow_tablestore.wire.decode.change import ChangedCell, ChangeReader
-from airflow_tablestore.wire.row import CellOp, ColumnType, PrimaryKey, type_of
+from airflow_tablestore.wire.row import CellOp, ColumnType, PrimaryKey, SequenceInfo, type_of
 from airflow_tablestore.wire.stream import Action, StreamRecord
+from airflow_tablestore.wire.tunnel_channel import TunnelRecord
+
+Record = StreamRecord | TunnelRecord
 
 
 class Done(enum.IntEnum):
@@ -42,17 +45,18 @@ CELLS = pa.schema(
 """Of `cells`. `record` counts from 0 within the page, `number` from 0 within the record; `operation` is a `Done`.
 A value is in the column that is named after its type."""
 
-PLACES = pa.schema([pa.field(name, pa.int64()) for name in ("epoch", "time", "index")])
-"""Where each record stands in its log; the time is in microseconds."""
+PLACES = pa.schema([pa.field(name, pa.int64()) for name in ("epoch", "time", "index", "cells")])
+"""Where each record stands in its log, null for a row of base data; the time is in microseconds. And how many rows of
+`cells` it has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Records of one page. `keys` has a column for each part of the table's key, `places` and it a row per record.
 
-    A record that put or deleted its row begins with a cell DELETED_ROW, which has neither name nor value; one that
-    deleted it has no other. `unlike` are the records with another key than the table's, by their numbers: what is in
-    `keys` for these is null.
+    Of a stream, a record that put or deleted its row begins with a cell DELETED_ROW, which has neither name nor value;
+    one that deleted it has no other. Of a tunnel, the cells are those that a record has.
+    `unlike` are the records with another key than the table's, by their numbers: what is in `keys` for these is null.
     """
 
     keys: tuple[pa.Array, ...]
@@ -64,7 +68,7 @@ class Changes:
 class ChangesDecoder(Protocol):
     """Turns records into columns; keep one, it remembers the names of columns. Not for several threads."""
 
-    def decode(self, records: Sequence[StreamRecord]) -> Changes:
+    def decode(self, records: Sequence[Record]) -> Changes:
         """The records of one page, in their order.
 
         :raises ProtocolError: the bytes of one are no valid record.
@@ -72,37 +76,44 @@ class ChangesDecoder(Protocol):
         ...
 
 
-def changes_decoder(keys: Sequence[Wanted]) -> ChangesDecoder:
-    """A decoder for a table with this key: in C where that is, else in Python. See `decode.backend`."""
+def changes_decoder(keys: Sequence[Wanted], *, of_stream: bool = True) -> ChangesDecoder:
+    """A decoder for a table with this key: in C where that is, else in Python. See `decode.backend`.
+
+    :param of_stream: the records are those of a stream; False: of a tunnel, rows of base data among them.
+    """
     if backend() == "native":
         from airflow_tablestore.wire.decode.native_changes import NativeChanges
 
-        return NativeChanges(keys)
-    return PlainChanges(keys)
+        return NativeChanges(keys, of_stream=of_stream)
+    return PlainChanges(keys, of_stream=of_stream)
 
 
 class PlainChanges:
     """Reads record by record: correct everywhere, and the judge of the faster one."""
 
-    def __init__(self, keys: Sequence[Wanted]):
+    def __init__(self, keys: Sequence[Wanted], *, of_stream: bool = True):
         self._keys = tuple(keys)
+        self._of_stream = of_stream
         self._reader = ChangeReader()
 
-    def decode(self, records: Sequence[StreamRecord]) -> Changes:
+    def decode(self, records: Sequence[Record]) -> Changes:
         """See `ChangesDecoder`."""
         keys: list[Sequence[Any]] = []
-        places: list[tuple[int, int, int]] = []
+        places: list[tuple[int | None, ...]] = []
         cells: list[tuple[Any, ...]] = []
         unlike: dict[int, PrimaryKey] = {}
         for number, record in enumerate(records):
-            key, found, sequence = self._reader.read(record.row)
-            places.append((sequence.epoch, sequence.timestamp, sequence.row_index))
+            key, found, sequence = self._read(record)
+            told: list[tuple[Any, ...]] = []
             if self._is_unlike(key):
                 unlike[number] = key
                 keys.append([None] * len(self._keys))
-                continue
-            keys.append([value for _, value in key])
-            cells += [(number, at, *cell) for at, cell in enumerate(_told(record.action, found))]
+            else:
+                keys.append([value for _, value in key])
+                told = list(_told(record.action, found) if self._of_stream else map(_cell, found))
+            cells += [(number, at, *cell) for at, cell in enumerate(told)]
+            place = (None,) * 3 if sequence is None else (sequence.epoch, sequence.timestamp, sequence.row_index)
+            places.append((*place, len(told)))
         types = [pa.type_for_alias(ARROW_TYPES[key.type]) for key in self._keys]
         return Changes(
             keys=tuple(pa.array([row[at] for row in keys], kind) for at, kind in enumerate(types)),
@@ -110,6 +121,12 @@ class PlainChanges:
             cells=_batch(CELLS, cells),
             unlike=unlike,
         )
+
+    def _read(self, record: Record) -> tuple[PrimaryKey, Sequence[ChangedCell], SequenceInfo | None]:
+        if self._of_stream:
+            return self._reader.read(record.row)
+        row = record.decoded()
+        return row.key, [(cell.name, cell.value, cell.timestamp, cell.op) for cell in row.cells], row.sequence
 
     def _is_unlike(self, key: PrimaryKey) -> bool:
         found = [(name, type_of(value)) for name, value in key if isinstance(value, int | str | bytes)]
@@ -122,12 +139,16 @@ def _told(action: Action, cells: Sequence[ChangedCell]) -> Iterator[tuple[Any, .
         yield (None, Done.DELETED_ROW, None, *_NO_VALUE)
     if action is Action.DELETE:
         return
-    for name, value, version, op in cells:
-        done = _DONE.get(op)
-        if done is None:
-            raise ProtocolError(f"column {name!r}: {op.value} in a stream record")
-        kind = None if value is None else type_of(value)
-        yield (name, done, version, *(value if one is kind else None for one in ColumnType))
+    yield from map(_cell, cells)
+
+
+def _cell(cell: ChangedCell) -> tuple[Any, ...]:
+    name, value, version, op = cell
+    done = _DONE.get(op)
+    if done is None:
+        raise ProtocolError(f"column {name!r}: {op.value} in a stream record")
+    kind = None if value is None else type_of(value)
+    return (name, done, version, *(value if one is kind else None for one in ColumnType))
 
 
 _NO_VALUE = (None,) * len(ColumnType)

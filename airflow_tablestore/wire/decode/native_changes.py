@@ -11,9 +11,9 @@ import pyarrow as pa
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.native import library
 from airflow_tablestore.wire.decode import Wanted, arrow_schema
-from airflow_tablestore.wire.decode.changes import CELLS, PLACES, Changes, PlainChanges
+from airflow_tablestore.wire.decode.changes import CELLS, PLACES, Changes, PlainChanges, Record
 from airflow_tablestore.wire.decode.native import ARROW_ARRAY_BYTES, NO_MEMORY, TYPES
-from airflow_tablestore.wire.stream import Action, StreamRecord
+from airflow_tablestore.wire.stream import Action
 
 _ACTIONS = {Action.PUT: 0, Action.UPDATE: 1, Action.DELETE: 2}
 
@@ -27,7 +27,7 @@ class NativeChanges:
     :raises SpecError: the library is not there.
     """
 
-    def __init__(self, keys: Sequence[Wanted]):
+    def __init__(self, keys: Sequence[Wanted], *, of_stream: bool = True):
         self._handle: int | None = None
         self._library = library()
         if self._library is None:
@@ -35,9 +35,10 @@ class NativeChanges:
                 "The C decoder is not there: install a wheel for this machine, or install from source where there is "
                 "a C compiler."
             )
-        self._plain = PlainChanges(keys)
+        self._plain = PlainChanges(keys, of_stream=of_stream)
         self._places = pa.schema([*arrow_schema(keys), *PLACES])
         self._keys = len(keys)
+        self._of_stream = of_stream
         names = [key.name.encode() for key in keys]
         sizes = (ctypes.c_uint32 * len(names))(*map(len, names))
         types = bytes(TYPES[key.type] for key in keys)
@@ -50,14 +51,16 @@ class NativeChanges:
         if handle:
             self._library.tablestore_changes_free(handle)
 
-    def decode(self, records: Sequence[StreamRecord]) -> Changes:
+    def decode(self, records: Sequence[Record]) -> Changes:
         """See `ChangesDecoder`."""
         content = pa.py_buffer(b"".join([record.row for record in records]))
         ends = (ctypes.c_int64 * len(records))(*accumulate(len(record.row) for record in records))
         actions = bytes([_ACTIONS[record.action] for record in records])
         given = [(ctypes.c_uint64 * (ARROW_ARRAY_BYTES // 8))() for _ in range(3)]
         to = [ctypes.addressof(array) for array in given]
-        found = self._library.tablestore_changes_decode(self._handle, content.address, ends, len(records), actions, *to)
+        found = self._library.tablestore_changes_decode(
+            self._handle, content.address, ends, len(records), actions, self._of_stream, *to
+        )
         if found == NO_MEMORY:
             raise MemoryError
         if found < 0:
