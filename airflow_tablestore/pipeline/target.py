@@ -41,6 +41,16 @@ class ObjectTarget:
             )
 
 
+class BlockCompression(enum.StrEnum):
+    """What is done to the blocks of a table's load on their way."""
+
+    NONE = "none"
+    ZLIB = "zlib"
+    ZSTD = "zstd"
+    LZ4 = "lz4"
+    SNAPPY = "snappy"
+
+
 @dataclass(frozen=True, slots=True)
 class TableTarget:
     """A table of a warehouse, or one partition of it; `partition` is already rendered, names with values.
@@ -57,3 +67,4 @@ class TableTarget:
     over_length: OverLength = OverLength.FAIL
     pre_sql: tuple[str, ...] = ()
     post_sql: tuple[str, ...] = ()
+    compression: BlockCompression = BlockCompression.ZSTD

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from airflow_tablestore.pipeline.target import BlockCompression
+
 MOST_BLOCKS = 20_000
 """Of one upload session; their numbers begin at 0. Source: MaxCompute documentation, "Limits of Tunnel"."""
 
@@ -101,10 +103,17 @@ class Warehouse(Protocol):
         """The session as it is now; its status is GONE when it has expired or never was."""
         ...
 
-    def put_block(self, place: Partition, upload_id: str, block: int, body: Body) -> None:
+    def put_block(
+        self,
+        place: Partition,
+        upload_id: str,
+        block: int,
+        body: Body,
+        compression: BlockCompression = BlockCompression.NONE,
+    ) -> None:
         """Write a block, in the place of an earlier one of its number.
 
-        :param body: framed record batches, see `sinks.arrow_body`.
+        :param body: framed record batches, see `sinks.arrow_body`; compressed, see `sinks.block_compression`.
         :raises StartOver: the session takes no blocks any more (task "plan").
         """
         ...

@@ -18,7 +18,7 @@ from airflow_tablestore.pipeline.formats.text import Text
 from airflow_tablestore.pipeline.full_export.export import FullExport
 from airflow_tablestore.pipeline.incremental.export import Incremental
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection, TableSelection, Unknown
-from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget, WriteMode
+from airflow_tablestore.pipeline.target import BlockCompression, ObjectTarget, TableTarget, WriteMode
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.spec.columns import ConstantColumn, PickedColumn
 from airflow_tablestore.spec.common import Limits as LimitsSpec
@@ -131,6 +131,7 @@ def _table(spec: Spec, sink: MaxComputeSink, times: Mapping[str, datetime]) -> T
         over_length=OverLength(sink.over_length),
         pre_sql=sink.pre_sql,
         post_sql=sink.post_sql,
+        compression=BlockCompression(sink.compress),
     )
 
 

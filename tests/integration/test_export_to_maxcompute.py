@@ -24,6 +24,7 @@ from airflow_tablestore.pipeline.full_export.export import Services, export_spli
 from airflow_tablestore.pipeline.loads import Loads
 from airflow_tablestore.pipeline.sinks.arrow_body import framed
 from airflow_tablestore.pipeline.table_upload import claim_of
+from airflow_tablestore.pipeline.target import BlockCompression
 from airflow_tablestore.pipeline.warehouse import Partition
 from airflow_tablestore.wire.row import ColumnType
 from tests.conformance.memory_stream import MemoryStream
@@ -79,6 +80,13 @@ def test_pyodps_reads_what_was_exported(cloud):
         assert sorted(tuple(record.values[:3]) for record in reader) == rows_of("x")
     assert (report.rows, report.dirty) == (ROWS, 0)
     assert report.manifest == f"maxcompute://{at.project}/t/pt=20261121"
+
+
+@pytest.mark.parametrize("compression", list(BlockCompression))
+def test_compressed_blocks_are_the_same_rows(cloud, compression):
+    run(export(compression=compression), opened(cloud), run="r1")
+
+    assert found(cloud) == rows_of("x")
 
 
 def test_truncate_replaces_and_its_absence_adds(cloud):

@@ -14,6 +14,7 @@ from fastcrc import crc64
 
 from airflow_tablestore.pipeline.contract import Format, PendingObject
 from airflow_tablestore.pipeline.sinks.arrow_body import framed
+from airflow_tablestore.pipeline.sinks.block_compression import packed
 from airflow_tablestore.pipeline.table_upload import TableLoad
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class BlockWriter:
         try:
             if not self._rows:
                 return ()
-            self._load.warehouse.put_block(self._load.place, self._upload_id, self._block, self._body)
+            place, compression = self._load.place, self._load.target.compression
+            self._load.warehouse.put_block(place, self._upload_id, self._block, self._body, compression)
         finally:
             self.abort()
         return (PendingObject(str(self._block), self._upload_id, self._rows, self._spool.bytes, self._spool.crc),)
@@ -58,7 +60,7 @@ class BlockWriter:
         self._spool.file.close()
 
     def _body(self) -> Iterator[bytes]:
-        return framed(self._spool.pieces())
+        return packed(framed(self._spool.pieces()), self._load.target.compression)
 
 
 class _Spool:

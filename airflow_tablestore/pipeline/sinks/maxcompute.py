@@ -27,6 +27,7 @@ from odps.tunnel.tabletunnel import TableUploadSession
 
 from airflow_tablestore.errors import ProtocolError, RetryLater, StartOver
 from airflow_tablestore.pipeline.sinks.maxcompute_errors import GONE, code_of, translated
+from airflow_tablestore.pipeline.target import BlockCompression
 from airflow_tablestore.pipeline.warehouse import (
     Body,
     Partition,
@@ -43,6 +44,14 @@ BASE_SECONDS, CAP_SECONDS = 0.2, 20.0
 
 _STATUS = {"normal": UploadStatus.OPEN, "closed": UploadStatus.COMMITTED}
 """What a session says of itself; anything else (expired, canceled, critical) takes no blocks any more."""
+
+_ENCODED = {
+    BlockCompression.ZLIB: {"Content-Encoding": "deflate"},
+    BlockCompression.ZSTD: {"Content-Encoding": "zstd"},
+    BlockCompression.LZ4: {"Content-Encoding": "x-lz4-frame"},
+    BlockCompression.SNAPPY: {"Content-Encoding": "x-snappy-framed"},
+}
+"""What a block's request says of its compression. Source: requests of pyodps."""
 
 _CLOSING = frozenset({"closing"})
 
@@ -144,10 +153,17 @@ class MaxCompute:
                 return Upload(upload_id, UploadStatus.GONE)
             raise
 
-    def put_block(self, place: Partition, upload_id: str, block: int, body: Body) -> None:
+    def put_block(
+        self,
+        place: Partition,
+        upload_id: str,
+        block: int,
+        body: Body,
+        compression: BlockCompression = BlockCompression.NONE,
+    ) -> None:
         """Write a block, in the place of an earlier one of its number."""
         params = {"uploadid": upload_id, "blockid": str(block), "arrow": ""}
-        headers = TableUploadSession.get_common_headers(chunked=True)
+        headers = TableUploadSession.get_common_headers(chunked=True) | _ENCODED.get(compression, {})
         self._repeat("PutBlock", place, lambda: self._ask("put", place, params, headers, body()))
 
     def commit(self, place: Partition, upload_id: str, blocks: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.contract import OverLength
-from airflow_tablestore.pipeline.target import TableTarget
+from airflow_tablestore.pipeline.target import BlockCompression, TableTarget
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.spec.build import full_export, incremental
 from airflow_tablestore.spec.explain import story
@@ -32,6 +32,7 @@ def test_the_target_has_what_the_author_wrote():
         over_length="null",
         pre_sql="select 1",
         post_sql=["select 2", "select 3"],
+        compress="LZ4",
     )
 
     target = full_export(written, run_date=MOMENT).target
@@ -39,8 +40,9 @@ def test_the_target_has_what_the_author_wrote():
     partition = (("pt", "20261121"), ("hm", "0422"))
     after = ("select 2", "select 3")
     assert target == TableTarget(
-        "gps", partition, ("a", "b"), True, True, OverLength.NULL, pre_sql=("select 1",), post_sql=after
+        "gps", partition, ("a", "b"), True, True, OverLength.NULL, ("select 1",), after, BlockCompression.LZ4
     )
+    assert full_export(spec(), run_date=MOMENT).target.compression is BlockCompression.ZSTD
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,7 @@ def test_the_target_has_what_the_author_wrote():
         ({"columns": []}, "must not be empty"),
         ({"columns": ["a b"]}, "is no name of a column"),
         ({"over_length": "cut"}, "must be one of fail, truncate, null"),
+        ({"compress": "gzip"}, "must be one of none, zlib, zstd, lz4, snappy"),
         ({"prefix": "gps/"}, "it belongs to another type of 'sink'"),
         ({"truncat": True}, "did you mean 'truncate'?"),
     ],
