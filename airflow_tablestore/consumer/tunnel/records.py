@@ -63,6 +63,50 @@ def arrow_of(batch: Batch, refuse: Refuse | None = None) -> pa.RecordBatch:
     base data. A cell has `name`, `op`, `version` (milliseconds) and its value in the field of its type.
     :raises RecordError: without `refuse`: a record that cannot be read, or with another key than those before it.
     """
+    quick = at_once(batch)
+    return one_by_one(batch, refuse) if quick is None else quick
+
+
+def at_once(batch: Batch) -> pa.RecordBatch | None:
+    """All records, when every one can be read and has the key of the first; else None."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from airflow_tablestore.wire.decode import Wanted
+    from airflow_tablestore.wire.decode.changes import changes_decoder, op_names, place_texts
+
+    if not batch.records:
+        return None
+    try:
+        first = batch.records[0].decoded().key
+        key = [(name, type_of(value)) for name, value in first if isinstance(value, int | str | bytes)]
+        wanted = [Wanted(name, kind, is_key=True) for name, kind in key]
+        changes = changes_decoder(wanted, of_stream=False).decode(batch.records)
+    except ProtocolError:
+        return None
+    if changes.unlike or len(key) != len(first):
+        return None
+    schema = _schema(key)
+    cell = schema.field("cells").type.value_type
+    rows = changes.cells
+    values = [rows.column(kind.value) for kind in VALUE_FIELDS]
+    parts = [rows.column("name"), op_names(rows.column("operation")), rows.column("version"), *values]
+    ends = pc.cumulative_sum(changes.places.column("cells")).cast(pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([record.action.value for record in batch.records], pa.string()),
+            place_texts(changes.places),
+            changes.places.column("time"),
+            *changes.keys,
+            pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(parts, fields=list(cell))),
+        ],
+        schema=schema,
+    )
+
+
+def one_by_one(batch: Batch, refuse: Refuse | None) -> pa.RecordBatch:
+    """As `arrow_of`, by way of rows: for a batch with a record that is to be refused."""
     import pyarrow as pa
 
     columns: dict[str, list[Any]] = {"action": [], "sequence": [], "time": [], "cells": []}

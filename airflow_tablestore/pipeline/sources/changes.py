@@ -21,7 +21,7 @@ from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.contract import Column, Schema
 from airflow_tablestore.pipeline.sources.conversion import as_string, settled
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Decoder, Wanted, decoder
-from airflow_tablestore.wire.decode.changes import ChangesDecoder, Done, changes_decoder
+from airflow_tablestore.wire.decode.changes import ChangesDecoder, Done, changes_decoder, digits, place_texts
 from airflow_tablestore.wire.plainbuffer import HEADER, encode_rows, without_sequence
 from airflow_tablestore.wire.row import Cell, CellOp, ColumnType, PrimaryKey, Row, SequenceInfo, Value, type_of
 from airflow_tablestore.wire.stream import Action, StreamRecord
@@ -104,8 +104,8 @@ class CellChanges:
             _OP_TYPES.take(cells.column("operation")),
         ]
         if self.with_sequence:
-            places = sequence_texts(changes.places, shard).take(record)
-            columns.append(pc.binary_join_element_wise(places, _digits(cells.column("number"), 10), ":"))
+            places = pc.binary_join_element_wise(place_texts(changes.places), pa.scalar(shard), "_").take(record)
+            columns.append(pc.binary_join_element_wise(places, digits(cells.column("number"), 10), ":"))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema())
 
 
@@ -126,20 +126,6 @@ def value_texts(cells: pa.RecordBatch) -> pa.StringArray:
             told = pa.array([None if one is None else value_text(one) for one in values.to_pylist()], pa.string())
         texts = told if texts.null_count == len(texts) else pc.coalesce(texts, told)
     return texts
-
-
-def sequence_texts(places: pa.RecordBatch, shard: str) -> pa.StringArray:
-    """`sequence_text` for a column of places."""
-    parts = [_digits(places.column(name), width) for name, width in (("epoch", 10), ("time", 20), ("index", 10))]
-    return pc.binary_join_element_wise(*parts, pa.scalar(shard), "_")
-
-
-def _digits(numbers: pa.Int64Array, width: int) -> pa.StringArray:
-    """Whole numbers as text of so many characters, filled with zeros as `format` does."""
-    least = pc.min(numbers).as_py()
-    if least is not None and least < 0:
-        return pa.array([f"{one:0{width}d}" for one in numbers.to_pylist()], pa.string())
-    return pc.utf8_lpad(numbers.cast(pa.string()), width, "0")
 
 
 def _unlike(key: PrimaryKey) -> str:

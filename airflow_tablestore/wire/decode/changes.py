@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.wire.decode import ARROW_TYPES, Wanted, backend
@@ -164,3 +165,30 @@ def _batch(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [pa.array(values, one.type) for values, one in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+# ---- columns of changes as text
+
+
+def place_texts(places: pa.RecordBatch) -> pa.StringArray:
+    """Where records stand, as text that sorts as they do: epoch, microseconds, row index; null for base data."""
+    parts = [digits(places.column(name), width) for name, width in (("epoch", 10), ("time", 20), ("index", 10))]
+    return pc.binary_join_element_wise(*parts, "_")
+
+
+def digits(numbers: pa.Int64Array, width: int) -> pa.StringArray:
+    """Whole numbers as text of so many characters, filled with zeros as `format` does; null stays null."""
+    least = pc.min(numbers).as_py()
+    if least is not None and least < 0:
+        texts = [None if one is None else f"{one:0{width}d}" for one in numbers.to_pylist()]
+        return pa.array(texts, pa.string())
+    return pc.utf8_lpad(numbers.cast(pa.string()), width, "0")
+
+
+def op_names(operations: pa.Int64Array) -> pa.StringArray:
+    """The words of `CellOp` for a column of operations; null for DELETED_ROW."""
+    return _OP_NAMES.take(operations)
+
+
+_OPS: dict[int, str] = {done: op.value for op, done in _DONE.items()}
+_OP_NAMES = pa.array([_OPS.get(code) for code in range(max(Done) + 1)], pa.string())

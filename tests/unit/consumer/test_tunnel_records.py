@@ -6,6 +6,7 @@ import pytest
 
 from airflow_tablestore.consumer.tunnel import Batch, Settings, TunnelReader, Until, Usage
 from airflow_tablestore.consumer.tunnel.meter import Meter, units_of
+from airflow_tablestore.consumer.tunnel.records import at_once, one_by_one
 from airflow_tablestore.errors import ProtocolError, RecordError
 from airflow_tablestore.wire.plainbuffer import encode_rows
 from airflow_tablestore.wire.proto import tunnel_pb2
@@ -157,3 +158,18 @@ def test_an_answer_that_cannot_be_parsed_ends_the_worker_with_channel_and_token(
 
     with pytest.raises(ProtocolError, match=r"The records of channel .* behind token '.*' cannot be read: .*Records"):
         list(TunnelReader(client, id_, settings=QUICK, until=Until.CAUGHT_UP))
+
+
+def test_columns_read_at_once_are_those_read_one_by_one():
+    key = (("id", 1), ("s", "é"))
+    cells = (Cell("a", 2**63 - 1, 5), Cell("b", True, 6), Cell("c", -0.5, 7), Cell("d", "", 8), Cell("e", b"\x00", 9))
+    gone = (Cell("a", None, 5, CellOp.DELETE_ONE_VERSION), Cell("b", None, None, CellOp.DELETE_ALL_VERSIONS))
+    held = batch(
+        change(Action.PUT, key, *cells, place=None),
+        change(Action.UPDATE, key, *gone, *cells),
+        change(Action.DELETE, key),
+        change(Action.PUT, key),
+    )
+
+    assert at_once(held).equals(one_by_one(held, None), check_metadata=True)
+    assert at_once(batch(*held.records, POISON)) is None
