@@ -59,7 +59,7 @@ def import_spec(path: Path, shown: str = "") -> tuple[list[DAG], list[str]]:
     text, problems = read_bytes(path)
     if problems:
         return [], [show([replace(problem, file=name)], {}) for problem in problems]
-    document = parse(text, name)
+    document = parse(text, name, path.parent)
     if document.spec is None:
         return [], [show([problem], {name: text}) for problem in document.errors]
     try:

@@ -51,9 +51,21 @@ def settings(document: Document) -> list[Setting]:
         return []
     marks = places(document.text)
     return [
-        Setting(path_of(loc), _told(value), marks[loc][0][0] if loc in marks else 0)
+        Setting(path_of(loc), _told(value), marks[written][0][0] if (written := _written(loc, document, marks)) else 0)
         for loc, value in _keys(document.spec, ())
     ]
+
+
+def _written(loc: Loc, document: Document, marks: Mapping[Loc, Any]) -> Loc:
+    """The key by which the author has said this: itself, or that of the job which says it; () for a default."""
+    if loc in marks:
+        return loc
+    data: Any = document.data
+    for step in loc:
+        if not isinstance(data, Mapping) or step not in data:
+            return ()
+        data = data[step]
+    return ("job",) if ("job",) in marks else ()
 
 
 def _keys(part: BaseModel, at: Loc) -> Iterator[tuple[Loc, Any]]:

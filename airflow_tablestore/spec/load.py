@@ -61,7 +61,7 @@ def from_mapping(data: Mapping[str, Any]) -> Any:
 
     :raises SpecError: with every problem, each naming its key.
     """
-    spec, problems = check(data)
+    _, spec, problems = _understood(data, Path())
     if spec is None:
         raise SpecError(problems)
     return spec
@@ -73,17 +73,35 @@ def read(path: str | Path) -> Document:
     return Document(str(path), "", {}, None, problems) if problems else parse(text, str(path))
 
 
-def parse(text: str, file: str = "") -> Document:
-    """A text's spec and its problems; `file` is only told in messages."""
+def parse(text: str, file: str = "", base: Path | None = None) -> Document:
+    """A text's spec and its problems; `file` is only told in messages.
+
+    :param base: the folder in which paths in the spec begin; that of `file` when it is left out.
+    """
     found = read_text(text, file)
     if found.data is None:
         return Document(file, text, {}, None, found.problems)
-    spec, findings = check(found.data)
-    problems = (*found.problems, *(placed(findings, text, file) if findings else ()))
+    data, spec, problems = _understood(found.data, base or Path(file).parent)
+    findings = [one for one in problems if isinstance(one, Finding) and not one.file]
+    others = (*found.problems, *(one for one in problems if not isinstance(one, Finding) or one.file))
+    problems = [*others, *(placed(findings, text, file) if findings else ())]
     has_errors = any(not p.is_warning for p in problems)
     return Document(
-        file, text, found.data, None if has_errors else spec, tuple(sorted(problems, key=lambda p: (p.line, p.column)))
+        file, text, data, None if has_errors else spec, tuple(sorted(problems, key=lambda p: (p.line, p.column)))
     )
+
+
+def _understood(data: Mapping[str, Any], base: Path) -> tuple[Mapping[str, Any], PipelineSpec | None, list[Problem]]:
+    """The keys of the pipeline itself, its spec, and what was found: a job is read where the data name one."""
+    if data.get("kind") == "dataworks":
+        from airflow_tablestore.spec.dataworks.inline import inlined
+
+        try:
+            data = inlined(data, base)
+        except SpecError as error:
+            return data, None, list(error.problems)
+    spec, findings = check(data)
+    return data, spec, list(findings)
 
 
 def check(data: Mapping[str, Any]) -> tuple[PipelineSpec | None, list[Finding]]:

@@ -69,7 +69,8 @@ def convert(
     """The job of a file as a spec.
 
     :param given: keys of the spec that the author sets himself; they count more than the job.
-    :param now: when nothing tells since when windows are exported, the midnight before this is taken.
+    :param now: when nothing tells since when windows are exported, the midnight before this is taken; without it the
+        author must say so.
     :raises SpecError: the job cannot be read, or cannot become a spec; each with line and column of the job.
     """
     text, problems = read_bytes(Path(path))
@@ -130,8 +131,9 @@ def _incremental(job: Job, scheduling: Scheduling, now: datetime | None) -> _Mad
     source = sources.stream_source(job.reader.given, sinks.header_of(job.writer.given))
     sink, at = _sink(job, Clock(times.length, times.lag, scheduling.parameters))
     start = _start(trail, times, scheduling, now)
-    mapping = {**_common(job, scheduling), "start": start.isoformat(), "window": times.as_keys()}
-    _apart(trail, sink, times, start, scheduling.timezone, str(source["table"]))
+    told = start.isoformat() if start else trail.fill_in("start", "since when windows are exported")
+    mapping = {**_common(job, scheduling), "start": told, "window": times.as_keys()}
+    _apart(trail, sink, times, start or EXAMPLE, scheduling.timezone, str(source["table"]))
     if status:
         mapping["status_table"] = status
         told = "The one that DataX uses: each leaves the other's rows alone, and where the times meet, reading goes on"
@@ -148,6 +150,9 @@ def _restore(job: Job, scheduling: Scheduling, now: datetime | None) -> _Made:
     source, sink = sources.objects_source(job.reader.given, names), sinks.ots_sink(job.writer.given)
     return _ended(job, scheduling, {**_common(job, scheduling), **_cron(job, scheduling)}, source, sink, "restore", at)
 
+
+EXAMPLE = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+"""Any time: windows are laid beside each other to see whether they share a place."""
 
 _MAKERS = {"full_export": _full_export, "incremental": _incremental, "restore": _restore}
 _TIMEOUTS = ("socketTimeoutInMillisecond", "connectTimeoutInMillisecond")
@@ -233,8 +238,8 @@ def _cron(job: Job, scheduling: Scheduling) -> dict[str, Any]:
     return {"schedule": scheduling.cron, **({"start": scheduling.start} if scheduling.start else {})}
 
 
-def _start(trail: Trail, times: Times, scheduling: Scheduling, now: datetime | None) -> datetime:
-    """Since when windows are exported."""
+def _start(trail: Trail, times: Times, scheduling: Scheduling, now: datetime | None) -> datetime | None:
+    """Since when windows are exported; None when nothing tells."""
     zone = ZoneInfo(scheduling.timezone)
     if scheduling.start:
         try:
@@ -245,12 +250,14 @@ def _start(trail: Trail, times: Times, scheduling: Scheduling, now: datetime | N
     if times.fixed:
         trail.choose("start", "Where the job's own time begins.")
         return times.fixed[0]
+    if now is None:
+        return None
     trail.choose(
         "start",
         "No job says since when; chosen: today. To go on where the job has stopped, write the end of the last window "
         "that it has read; airflow-tablestore doctor says whether the times meet.",
     )
-    today = (now or datetime.now(zone)).astimezone(zone)
+    today = now.astimezone(zone)
     return today.replace(hour=0, minute=0, second=0, microsecond=0)
 
 

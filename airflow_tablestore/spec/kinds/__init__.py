@@ -21,10 +21,11 @@ _MODELS = {
     "delivery": "airflow_tablestore.spec.kinds.delivery:DeliverySpec",
     "stream": "airflow_tablestore.spec.kinds.stream:StreamSpec",
     "restore": "airflow_tablestore.spec.kinds.restore:RestoreSpec",
+    "dataworks": "airflow_tablestore.spec.kinds.dataworks:DataworksSpec",
 }
 KINDS = tuple(_MODELS)
 
-PLANNED = ("snapshot", "dataworks")
+PLANNED = ("snapshot",)
 """Kinds of the language that this version does not build."""
 
 
