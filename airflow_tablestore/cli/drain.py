@@ -47,10 +47,13 @@ def drain_tunnel(arguments: Namespace, session: Session) -> int:
         ("bytes", f"{report.bytes:,} ({size(report.bytes)})"),
         ("channels", f"{report.channels:,}"),
         ("settled for others", f"{report.settled:,}"),
+        ("read units (about)", f"{report.read_units:,}"),
         ("dirty records", f"{report.dirty:,}"),
         ("seconds", f"{report.seconds:.1f}"),
         ("ended", "caught up" if report.is_caught_up else "in time, or told to"),
     ]
     for line in lines(rows):
         session.say(line)
+    for sample in report.samples:
+        session.say(f"  dirty: {sample.key}: {sample.reason}")
     return OK

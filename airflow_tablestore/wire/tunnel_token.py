@@ -46,11 +46,7 @@ def read_token(text: str) -> Token:
 
     :raises ProtocolError: it is none, of an unknown version, or FINISHED, behind which nothing is.
     """
-    try:
-        packed = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ProtocolError(f"{text[:40]!r} is no token of a tunnel") from error
-    outer = parse(tunnel_pb2.Token, packed)
+    outer = _outer(text)
     if outer.version not in VERSIONS:
         raise ProtocolError(f"a token of version {outer.version}; {VERSIONS[0]} to {VERSIONS[-1]} are known")
     inner = parse(tunnel_pb2.TokenContent, outer.content)
@@ -60,6 +56,22 @@ def read_token(text: str) -> Token:
         time_nanos=inner.timestamp,
         records=inner.total_count if inner.HasField("total_count") else None,
     )
+
+
+def check_token(text: str) -> None:
+    """Nothing, when it may be kept as a checkpoint: a token of any version, also of one that only the service knows.
+
+    :raises ProtocolError: it is none.
+    """
+    if text != FINISHED:
+        _outer(text)
+
+
+def _outer(text: str) -> tunnel_pb2.Token:
+    try:
+        return parse(tunnel_pb2.Token, base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError, ProtocolError) as error:
+        raise ProtocolError(f"{text[:40]!r} is no token of a tunnel") from error
 
 
 def write_token(token: Token) -> str:

@@ -23,11 +23,12 @@ def units_of(size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was read: `read_units` are reckoned, not told by the service."""
+    """What was read: `read_units` are reckoned, not told by the service. `most_held` bytes were in memory at a time."""
 
     reads: int = 0
     bytes: int = 0
     read_units: int = 0
+    most_held: int = 0
 
 
 class Meter:

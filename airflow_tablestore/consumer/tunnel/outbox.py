@@ -1,6 +1,7 @@
 """Batches on their way from the channels to whoever takes them, within a bound of memory.
 
-A batch takes room from when it is read until it is done. What nobody has taken yet can be withdrawn; what somebody has
+A batch takes room from when it is read until it is done, and room for it is kept before it is read: else each channel
+would hold a page beyond the bound while it waits. What nobody has taken yet can be withdrawn; what somebody has
 is waited for.
 """
 
@@ -12,6 +13,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from airflow_tablestore.consumer.tunnel.batch import Batch, Origin
+
+FIRST_PAGE_BYTES = 1024 * 1024
+"""How large a page is expected to be before one was seen: about what the service gives at a time."""
+
+FIRST_SHARE = 8
+"""Of the bound, a page that was not seen yet is expected to take one part in so many at most."""
 
 LOOK_SECONDS = 1.0
 """A wait looks around so often, whether or not anybody told it to."""
@@ -25,6 +32,11 @@ class Outbox:
         self._changed = threading.Condition()
         self._queue: deque[Batch] = deque()
         self._bytes = 0
+        self._kept = 0  # room for pages that are being read
+        self._waiting = 0  # bytes of pages that turned out larger than the room that was kept for them
+        self._expected = min(FIRST_PAGE_BYTES, max_bytes // FIRST_SHARE)
+        self.most_bytes = 0
+        """Most bytes of batches that were in memory at a time."""
         self._taken: set[Batch] = set()
         self._in_hand: Counter[str] = Counter()  # by channel, also across its lives
         self._error: BaseException | None = None
@@ -32,17 +44,45 @@ class Outbox:
 
     # ---- channels
 
-    def put(self, batch: Batch, is_wanted: Callable[[], bool]) -> bool:
-        """Offers a batch when there is room; False when it is not wanted any more."""
+    def keep_room(self, is_wanted: Callable[[], bool]) -> int | None:
+        """Keeps room for a page before it is read: its bytes, to be given back by `put` or `free`; None: not wanted."""
         with self._changed:
-            while is_wanted() and self._bytes and self._bytes + batch.size > self._max_bytes:
+            while is_wanted() and not self._has_room(self._expected):
                 self._changed.wait(LOOK_SECONDS)
+            if not is_wanted():
+                return None
+            self._kept += self._expected
+            return self._expected
+
+    def free(self, room: int) -> None:
+        """Gives room back that was kept for nothing."""
+        with self._changed:
+            self._kept -= room
+            self._changed.notify_all()
+
+    def put(self, batch: Batch, is_wanted: Callable[[], bool], room: int = 0) -> bool:
+        """Offers a batch when there is room; False when it is not wanted any more.
+
+        :param room: what was kept for it.
+        """
+        with self._changed:
+            self._kept -= room
+            self._waiting += batch.size
+            self._expected = max(self._expected, batch.size)
+            self.most_bytes = max(self.most_bytes, self._bytes + self._waiting)
+            while is_wanted() and not self._has_room(batch.size):
+                self._changed.wait(LOOK_SECONDS)
+            self._waiting -= batch.size
+            self._changed.notify_all()
             if not is_wanted():
                 return False
             self._bytes += batch.size
             self._queue.append(batch)
-            self._changed.notify_all()
             return True
+
+    def _has_room(self, size: int) -> bool:
+        held = self._bytes + self._kept
+        return not held or held + size <= self._max_bytes
 
     def withdraw(self, origin: Origin) -> list[Batch]:
         """Takes back what nobody has taken."""

@@ -18,6 +18,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from airflow_tablestore.client import Client
@@ -80,6 +81,7 @@ class TunnelReader:
         self._thread: threading.Thread | None = None
         self._tunnel: Tunnel | None = None
         self._failures: dict[str, int] = {}
+        self._former: set[str] = set()  # clients that this worker was; what they hold nobody reads any more
         self._next_look, self._look_pause = float("-inf"), LOOK_SECONDS / 10
         self._gives_up = False
 
@@ -110,7 +112,7 @@ class TunnelReader:
     @property
     def usage(self) -> Usage:
         """What was read until now, in requests, bytes and capacity units."""
-        return self._meter.usage
+        return replace(self._meter.usage, most_held=self._outbox.most_bytes)
 
     def run(self, process: Callable[[Batch], None], *, threads: int = 4) -> None:
         """Hands every batch to a function, and takes it for done when that returns.
@@ -201,6 +203,8 @@ class TunnelReader:
             try:
                 self._serve()
             except (SessionLost, RetryLater) as error:
+                if self._session is not None:
+                    self._former.add(self._session.client_id)
                 if self._session is not None and self._session.has_connected:
                     pause, healthy = FIRST_PAUSE_SECONDS, time.monotonic()
                 elif time.monotonic() - healthy > PATIENCE_SECONDS:
@@ -265,9 +269,12 @@ class TunnelReader:
             return told.tunnel.is_bounded
         if self._until is not Until.CAUGHT_UP or told.tunnel.stage == BASE_DATA:
             return False
+        # A channel that was given back and is still said to be ours will be read again.
+        held = {id_ for id_, state in view.states.items() if state is not State.CLOSED}
         return (
             all(one.status == ChannelStatus.OPEN and one.client_id for one in left)
-            and {one.id for one in left if one.client_id == view.client_id} <= view.states.keys()
+            and all(one.client_id not in self._former for one in left)
+            and {one.id for one in left if one.client_id == view.client_id} <= held
         )
 
 

@@ -22,7 +22,7 @@ from airflow_tablestore.consumer.tunnel.pause import Pauses, is_full
 from airflow_tablestore.errors import ProtocolError, Superseded, TablestoreError
 from airflow_tablestore.wire.plainbuffer import decode_sequence
 from airflow_tablestore.wire.tunnel_channel import Checkpoint, Place, RecordPage, read_records
-from airflow_tablestore.wire.tunnel_token import FINISHED, read_token
+from airflow_tablestore.wire.tunnel_token import FINISHED, check_token, read_token
 
 _log = logging.getLogger(__name__)
 
@@ -194,20 +194,24 @@ class Run:
         ask = wiring.reading(self._wait)
         wiring.on_open(self.at, known)
         token, number = known.token, 0
+        if token:
+            self._check_kept(token)
         is_stream = _is_stream(token)
         pauses = Pauses(wiring.pause_seconds, wiring.chance)
         while self._goes_on():
             if token == FINISHED:
                 return self._finish()
-            page = self._page(ask, token)
-            self._has_read, self._is_idle = True, not page.records
-            wiring.meter.count(page)
+            room = wiring.outbox.keep_room(self._goes_on)
+            if room is None:
+                break
+            page = self._page(ask, token, room)
             if page.records:
                 number += 1
                 batch = Batch(self.at, number, page.records, token, page.next_token, is_stream, page.bytes, self)
-                if not self._offer(batch):
-                    return self._stopped()
+                if not self._offer(batch, room):
+                    break
             else:
+                wiring.outbox.free(room)
                 with self._changed:
                     self._ledger.pass_over(page.next_token)
             self._is_caught_up = self._is_caught_up or self._catches_up(page, is_stream)
@@ -216,13 +220,30 @@ class Run:
                 self._wait(pauses.after(page, is_stream=is_stream))
         return self._stopped()
 
-    def _page(self, ask: Send, token: str) -> RecordPage:
-        """:raises ProtocolError: the answer is none; says where, for nobody can go on behind it."""
+    def _check_kept(self, token: str) -> None:
+        """:raises ProtocolError: the checkpoint is no token."""
+        try:
+            check_token(token)
+        except ProtocolError as error:
+            raise ProtocolError(f"The checkpoint that is kept of channel {self.at.channel_id}: {error}") from error
+
+    def _page(self, ask: Send, token: str, room: int) -> RecordPage:
+        """What is behind a token; without one the room that was kept for it is free again.
+
+        :raises ProtocolError: the answer, or its token, is none; says where, for nobody can go on behind it.
+        """
         try:
             page: RecordPage = ask(read_records(self.at, token))
+            check_token(page.next_token)
         except ProtocolError as error:
+            self._wiring.outbox.free(room)
             told = f"The records of channel {self.at.channel_id} behind token {token!r} cannot be read"
             raise ProtocolError(f"{told}: {error}") from error
+        except BaseException:
+            self._wiring.outbox.free(room)
+            raise
+        self._has_read, self._is_idle = True, not page.records
+        self._wiring.meter.count(page)
         return page
 
     def _stopped(self) -> bool:
@@ -237,13 +258,13 @@ class Run:
     def _goes_on(self) -> bool:
         return not self._is_closing and self._wiring.is_alive()
 
-    def _offer(self, batch: Batch) -> bool:
+    def _offer(self, batch: Batch, room: int) -> bool:
         if self._wiring.confirms_itself:
             self._ledger_add(batch)
         else:
             with self._confirming:  # so that the number which the batch is told stays free for its commit
                 self._ledger_add(batch)
-        if self._wiring.outbox.put(batch, self._goes_on):
+        if self._wiring.outbox.put(batch, self._goes_on, room):
             return True
         with self._changed:
             self._ledger.remove([batch])

@@ -84,7 +84,7 @@ class Session:
         self._sent: frozenset[Channel] = frozenset()
         self._is_done = threading.Event()
         self._heard = 0.0
-        self._client_id = ""
+        self.client_id = ""
         self.has_connected = False
 
     def serve(self) -> None:
@@ -94,7 +94,7 @@ class Session:
         :raises TablestoreError: what cannot be mended by connecting again.
         """
         began = self._stopwatch()
-        self._client_id = self._send(connect(self._tunnel_id, self._settings.timeout_seconds, self._settings.tag))
+        self.client_id = self._send(connect(self._tunnel_id, self._settings.timeout_seconds, self._settings.tag))
         self._heard, self.has_connected = began, True
         confirming = threading.Thread(target=self._confirm_often, name="tunnel checkpoints", daemon=True)
         confirming.start()
@@ -108,6 +108,12 @@ class Session:
                     break
                 self._pause()
             self._leave()
+        except (SessionLost, RetryLater):
+            raise
+        except TablestoreError:
+            self._drop_all()
+            self._take_leave()  # so that whoever tries again is given the channels at once
+            raise
         finally:
             self._is_done.set()
             self._drop_all()
@@ -133,7 +139,7 @@ class Session:
         if not self._is_alive():
             raise SessionLost(f"No heartbeat got through for {self._settings.timeout_seconds} s.")
         try:
-            told = self._wiring.reading(self._wait)(heartbeat(self._tunnel_id, self._client_id, reports))
+            told = self._wiring.reading(self._wait)(heartbeat(self._tunnel_id, self.client_id, reports))
         except RetryLater as error:
             _log.warning("A heartbeat was not answered: %s", error)
             return
@@ -199,7 +205,7 @@ class Session:
                     continue
                 self._waiting.remove(id_)
                 self._held[id_] = self._held[id_].after(Event.STARTED)
-                run = Run(self._wiring, Place(self._tunnel_id, self._client_id, id_), self._hear)
+                run = Run(self._wiring, Place(self._tunnel_id, self.client_id, id_), self._hear)
                 self._runs[id_], self._began[id_] = run, self._stopwatch()
                 run.start()
 
@@ -256,7 +262,7 @@ class Session:
             is_caught_up = all(run.is_caught_up for run in self._runs.values())
             waits = {id_ for id_, state in states.items() if state is State.WAITING} | set(self._waiting)
             has_rest = bool(waits - self._caught_up) or State.CLOSING in states.values()
-            return View(self._client_id, states, is_caught_up and not has_rest)
+            return View(self.client_id, states, is_caught_up and not has_rest)
 
     # ---- checkpoints
 
@@ -285,8 +291,11 @@ class Session:
             for run in runs:
                 run.close()
         self._wait_for(runs)
+        self._take_leave()
+
+    def _take_leave(self) -> None:
         try:
-            self._send(shutdown(self._tunnel_id, self._client_id))
+            self._send(shutdown(self._tunnel_id, self.client_id))
         except TablestoreError as error:
             _log.warning("The service was not told that this worker leaves: %s", error)
 

@@ -3,19 +3,23 @@
 The columns are the key's, and then `action` (put, update, delete), `sequence` (sorts as the changes of a key do; null
 for rows of the table, which have no place in the change log), `time` (microseconds), `cells` and `before` as JSON.
 
-Guarantees: every record becomes one row, in its order; a record with another key than the table's is dirty.
+Guarantees: every record becomes one row, in its order; one that cannot be read, or has another key than the table's, is
+dirty: it is told and left out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from airflow_tablestore.consumer.table import show_key
+from airflow_tablestore.consumer.tunnel import Batch
+from airflow_tablestore.consumer.tunnel.records import place_of
+from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.pipeline.contract import JSON_MARK, Column, Schema
 from airflow_tablestore.pipeline.sources.cell_json import cell_json, cells_before_json, place_text
 from airflow_tablestore.pipeline.sources.changes import refuse_taken_names
@@ -64,22 +68,29 @@ class TunnelRows:
             ]
         )
 
-    def batch(self, records: Iterable[TunnelRecord]) -> pa.RecordBatch:
-        """The rows of these records.
-
-        :raises ProtocolError: a record that is not one row with a key.
-        """
-        rows = [row for record in records if (row := self._row(record)) is not None]
+    def batch(self, batches: Iterable[Batch]) -> pa.RecordBatch:
+        """The rows of these batches."""
+        rows = [row for batch in batches for row in self._rows(batch)]
         columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) or [[] for _ in self.schema()]
         arrays = [pa.array(values, one.type) for values, one in zip(columns, self.schema(), strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema())
 
-    def _row(self, record: TunnelRecord) -> tuple[Any, ...] | None:
-        row = record.decoded()
-        if not self._is_keyed(row):
-            self.dirty += 1
-            self.refuse(show_key(row.key), "its key is not that of the table")
-            return None
+    def _rows(self, batch: Batch) -> Iterator[tuple[Any, ...]]:
+        for number, record in enumerate(batch.records):
+            try:
+                row = record.decoded()
+                if self._is_keyed(row):
+                    yield self._row(record, row)
+                else:
+                    self._dirty(show_key(row.key), "its key is not that of the table")
+            except ProtocolError as error:
+                self._dirty(place_of(batch, number), f"it cannot be read: {error}")
+
+    def _dirty(self, key: str, reason: str) -> None:
+        self.dirty += 1
+        self.refuse(key, reason)
+
+    def _row(self, record: TunnelRecord, row: Row) -> tuple[Any, ...]:
         sequence = row.sequence
         return (
             *(value for _, value in row.key),

@@ -26,6 +26,7 @@ from urllib.parse import quote, unquote
 
 from airflow_tablestore.errors import Problem, ProtocolError, SpecError, Superseded
 from airflow_tablestore.pipeline.claim import read_json, to_json
+from airflow_tablestore.pipeline.dirty import DirtySample, samples_from_json
 from airflow_tablestore.pipeline.manifest import read_manifest, stands
 from airflow_tablestore.pipeline.publish import refuse_foreign_pipeline
 from airflow_tablestore.pipeline.store import Store
@@ -39,7 +40,9 @@ _PENDING = re.compile(r"(?P<number>\d{12,})-(?P<epoch>\d{8,})\.json")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object of a channel. `number` and `token` are those of the checkpoint that confirms it, `before` is where
-    its records begin; `first_micros` and `last_micros` are the times of its changes, 0 for rows of the table."""
+    its records begin; `first_micros` and `last_micros` are the times of its changes, 0 for rows of the table.
+    `read_units` is what reading its records took, as `consumer.tunnel.meter` reckons; `dirty` records between `before`
+    and `token` are not in it, some of which are the `samples`."""
 
     pipeline: str
     tunnel: str
@@ -56,6 +59,9 @@ class Entry:
     is_stream: bool
     first_micros: int = 0
     last_micros: int = 0
+    read_units: int = 0
+    dirty: int = 0
+    samples: tuple[DirtySample, ...] = ()
 
     def to_bytes(self) -> bytes:
         """As a reader of the manifest finds it. A CRC64 is text, since JSON's numbers are too small for some."""
@@ -68,7 +74,8 @@ class Entry:
             body = json.loads(data)
             if body.pop("version") != VERSION:
                 raise ValueError("another version")
-            return cls(**{**body, "crc64": int(body["crc64"])})
+            samples = samples_from_json(body.get("samples", ()))
+            return cls(**{**body, "crc64": int(body["crc64"]), "samples": samples})
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ProtocolError(f"{place} is no entry of a channel that this version knows: {error!r}") from error
 

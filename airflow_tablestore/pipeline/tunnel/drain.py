@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_tablestore.consumer.tunnel import Batch, Settings, TunnelReader, Until
 from airflow_tablestore.errors import Superseded
 from airflow_tablestore.pipeline.contract import Limits, Progress, Quiet
-from airflow_tablestore.pipeline.dirty import DirtyRecords
+from airflow_tablestore.pipeline.dirty import DirtyRecords, DirtySample
 from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.tunnel.sink import Job, Receipt, Refused, TunnelSink, tunnel_sink
 from airflow_tablestore.pipeline.tunnel.tunnels import Wanted, ensure_tunnel, find_tunnel
@@ -63,6 +63,8 @@ class Drain:
 class DrainReport:
     """What one worker did. `settled` objects were left by workers before it, `lost_channels` went to others meanwhile.
 
+    `read_units`: what its reads took, as `consumer.tunnel.meter` reckons; `samples`: some of the dirty records;
+    `most_held`: bytes of records that were in memory at a time.
     `is_caught_up`: it ended because everything was taken, not because its time was over or it was told to.
     """
 
@@ -77,10 +79,14 @@ class DrainReport:
     dirty: int
     seconds: float
     is_caught_up: bool
+    read_units: int = 0
+    most_held: int = 0
+    samples: tuple[DirtySample, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For XCom and programs."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"seconds": round(self.seconds, 3)}
+        told = {"seconds": round(self.seconds, 3), "samples": [sample.to_json() for sample in self.samples]}
+        return {name: getattr(self, name) for name in self.__slots__} | told
 
 
 def drain(
@@ -164,6 +170,9 @@ class _Worker:
             dirty=self._job.refused.count,
             seconds=time.monotonic() - began,
             is_caught_up=is_caught_up,
+            read_units=reader.usage.read_units,
+            most_held=reader.usage.most_held,
+            samples=self._job.refused.samples,
         )
 
     def _open(self, at: Place, kept: Checkpoint) -> None:

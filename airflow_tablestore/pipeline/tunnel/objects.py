@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.consumer.tunnel import Batch
+from airflow_tablestore.pipeline.dirty import DirtySample, samples_of
 from airflow_tablestore.pipeline.sources.tunnel import TunnelRows
 from airflow_tablestore.pipeline.store import Store, crc64_of
 from airflow_tablestore.pipeline.target import ObjectTarget
@@ -46,7 +47,8 @@ class TunnelObjects:
 
     def __init__(self, store: Store, target: ObjectTarget, job: Job):
         self._store, self._target, self._job = store, target, job
-        self._rows = TunnelRows.of_table(job.table, job.refused.add)
+        self._rows = TunnelRows.of_table(job.table, self._set_aside)
+        self._aside: list[DirtySample] = []  # what the object that is being written lacks
         self._lock = threading.Lock()
         self._epochs: dict[Place, int] = {}
 
@@ -90,6 +92,7 @@ class TunnelObjects:
 
     def write(self, at: Place, batches: Sequence[Batch]) -> Receipt:
         """One object, listed as pending before it is written."""
+        self._aside = []
         records = self._fitting(batches)
         if not records.num_rows:
             return Receipt()
@@ -103,13 +106,17 @@ class TunnelObjects:
         return ChannelBook(self._store, self._target.prefix, at.channel_id)
 
     def _fitting(self, batches: Sequence[Batch]) -> pa.RecordBatch:
-        records = self._rows.batch(record for batch in batches for record in batch.records)
+        records = self._rows.batch(batches)
         unfit = self._target.format.unfit(records)
         for one in unfit:
             key = tuple((name.name, records.column(name.name)[one.row].as_py()) for name in self._rows.keys)
-            self._job.refused.add(show_key(key), one.reason)
+            self._set_aside(show_key(key), one.reason)
         out = {one.row for one in unfit}
         return records.filter(pa.array([row not in out for row in range(records.num_rows)])) if out else records
+
+    def _set_aside(self, key: str, reason: str) -> None:
+        self._job.refused.add(key, reason)
+        self._aside.append(DirtySample(key, reason))
 
     def _encoded(self, records: pa.RecordBatch) -> bytes:
         out = io.BytesIO()
@@ -141,4 +148,7 @@ class TunnelObjects:
             is_stream=last.is_stream,
             first_micros=min(times, default=0),
             last_micros=max(times, default=0),
+            read_units=sum(batch.read_units for batch in batches),
+            dirty=len(self._aside),
+            samples=samples_of([self._aside]),
         )

@@ -15,7 +15,7 @@ from airflow_tablestore.pipeline.target import ObjectTarget
 if TYPE_CHECKING:
     from airflow_tablestore.client import Client
     from airflow_tablestore.consumer.tunnel import Batch
-    from airflow_tablestore.pipeline.dirty import DirtyRecords
+    from airflow_tablestore.pipeline.dirty import DirtyRecords, DirtySample
     from airflow_tablestore.pipeline.store import Store
     from airflow_tablestore.wire.table import TableDescription
     from airflow_tablestore.wire.tunnel import Tunnel
@@ -28,6 +28,11 @@ class Refused:
     def __init__(self, dirty: DirtyRecords):
         self._dirty = dirty
         self.count = 0
+
+    @property
+    def samples(self) -> tuple[DirtySample, ...]:
+        """Some of them."""
+        return self._dirty.samples
 
     def add(self, key: str, reason: str) -> None:
         """:raises DirtyLimitExceeded: this one is too many."""

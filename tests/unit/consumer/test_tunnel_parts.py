@@ -153,6 +153,30 @@ def test_a_batch_takes_room_until_it_is_done():
     assert not outbox.release(one)
 
 
+def test_room_is_kept_before_a_page_is_read(monkeypatch):
+    monkeypatch.setattr(outbox_module, "LOOK_SECONDS", 0.01)
+    outbox = Outbox(25)
+    outbox.put(batch(), lambda: True)  # of 10 bytes; the next one is expected to be as large
+
+    room = outbox.keep_room(lambda: True)
+    wanted = iter([True, True, False, False])
+
+    assert room == 10
+    assert outbox.keep_room(lambda: next(wanted)) is None
+    outbox.free(room)
+    assert outbox.keep_room(lambda: True) == 10
+
+
+def test_a_page_that_is_larger_than_its_room_is_counted_while_it_waits(monkeypatch):
+    monkeypatch.setattr(outbox_module, "LOOK_SECONDS", 0.01)
+    outbox = Outbox(25)
+    outbox.put(batch(), lambda: True)
+    room, wanted = outbox.keep_room(lambda: True), iter([True, False, False])
+
+    assert not outbox.put(batch(size=20), lambda: next(wanted), room)
+    assert outbox.most_bytes == 30
+
+
 def test_a_batch_larger_than_the_room_is_taken_alone():
     outbox = Outbox(1)
 

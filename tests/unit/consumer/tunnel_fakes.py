@@ -53,6 +53,11 @@ class LocalClient:
         with self._lock:
             self._failing[operation].append((error, True))
 
+    def recovers(self, operation):
+        """The next calls of an operation do not fail any more."""
+        with self._lock:
+            self._failing[operation].clear()
+
     def damages(self, operation, how):
         """Every answer of an operation is what a function makes of it."""
         self._damage[operation] = how
