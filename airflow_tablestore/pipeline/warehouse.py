@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from airflow_tablestore.pipeline.target import BlockCompression
 
@@ -28,10 +28,11 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """A table's columns, and the names of those that it is partitioned by, in their order."""
+    """A table's columns, the names of those that it is partitioned by, in their order, and those of its primary key."""
 
     columns: tuple[TableColumn, ...]
     partitioned_by: tuple[str, ...] = ()
+    primary_key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,41 @@ class Upload:
 
 Body = Callable[[], Iterator[bytes]]
 """Gives a block's bytes, again and again: a request that failed is made once more."""
+
+
+class RowStream(Protocol):
+    """A stream into one place: rows are there for every reader as soon as they are written. Used by one thread."""
+
+    @property
+    def columns(self) -> tuple[TableColumn, ...]:
+        """The table's, when the stream was opened."""
+        ...
+
+    def write(self, rows: Sequence[Sequence[Any]]) -> int:
+        """Write rows of the table's columns; how many bytes they took. Some may be there though it failed.
+
+        :raises RetryLater: the table was changed, or is locked, or the stream is gone; a new one may do.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the place; the rows stay."""
+        ...
+
+
+class Upserting(Protocol):
+    """Rows that wait for their commit. Used by one thread."""
+
+    def commit(self) -> None:
+        """Make all of them the table's, at once.
+
+        :raises RetryLater: nobody knows whether it happened; bringing the rows again does no harm.
+        """
+        ...
+
+    def give_up(self) -> None:
+        """Drop them."""
+        ...
 
 
 class Warehouse(Protocol):
@@ -123,5 +159,20 @@ class Warehouse(Protocol):
 
         :raises StartOver: the session, the table or the partition is not what it was (task "plan").
         :raises RetryLater: nobody knows whether it happened; the session's status tells.
+        """
+        ...
+
+    def stream(self, place: Partition, slots: int) -> RowStream:
+        """A new stream into the place; its partition is made when it is missing."""
+        ...
+
+    def add_partition(self, place: Partition) -> None:
+        """Make the partition, unless it is there."""
+        ...
+
+    def upsert(self, place: Partition, rows: Sequence[Sequence[Any]], deletions: Sequence[Sequence[Any]]) -> Upserting:
+        """Bring rows of a table with a primary key, to be put in place of those of their keys, and rows to delete.
+
+        Nobody sees any of it before its `commit`. Each key at most once.
         """
         ...

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import requests
@@ -27,6 +27,7 @@ from odps.tunnel.tabletunnel import TableUploadSession
 
 from airflow_tablestore.errors import ProtocolError, RetryLater, StartOver
 from airflow_tablestore.pipeline.sinks.maxcompute_errors import GONE, code_of, translated
+from airflow_tablestore.pipeline.sinks.maxcompute_rows import MaxComputeStream, MaxComputeUpserts, calling
 from airflow_tablestore.pipeline.target import BlockCompression
 from airflow_tablestore.pipeline.warehouse import (
     Body,
@@ -116,15 +117,25 @@ class MaxCompute:
                 raise
             schema = found.table_schema
             columns = tuple(_column(c.name, str(c.type), c.nullable) for c in schema.simple_columns)
-            return TableShape(columns, tuple(c.name for c in schema.partitions))
+            return TableShape(columns, tuple(c.name for c in schema.partitions), tuple(found.primary_key or ()))
 
         return self._repeat("GetTable", Partition(table), read)
 
     def create_table(self, table: str, shape: TableShape) -> None:
         """Make the table, unless it is there."""
-        columns = ", ".join(f"`{column.name}` {column.type.upper()}" for column in shape.columns)
+        parts = [_defined(column, is_key=column.name in shape.primary_key) for column in shape.columns]
+        if shape.primary_key:
+            parts.append(f"PRIMARY KEY ({', '.join(f'`{name}`' for name in shape.primary_key)})")
         by = ", ".join(f"`{name}` STRING" for name in shape.partitioned_by)
-        self.run_sql(f"CREATE TABLE IF NOT EXISTS `{table}` ({columns})" + (f" PARTITIONED BY ({by})" if by else ""))
+        said = [f"CREATE TABLE IF NOT EXISTS `{table}` ({', '.join(parts)})"]
+        said += [f"PARTITIONED BY ({by})"] if by else []
+        said += ["TBLPROPERTIES ('transactional'='true')"] if shape.primary_key else []
+        self.run_sql(" ".join(said))
+
+    def add_partition(self, place: Partition) -> None:
+        """Make the partition, unless it is there."""
+        table = self._odps.get_table(place.table)
+        self._repeat("AddPartition", place, lambda: table.create_partition(place.spec, if_not_exists=True))
 
     def run_sql(self, statement: str) -> None:
         """Run a statement to its end; it is not repeated when it fails."""
@@ -169,6 +180,23 @@ class MaxCompute:
     def commit(self, place: Partition, upload_id: str, blocks: Sequence[int]) -> None:
         """Make all blocks rows of the partition, at once."""
         self._told("CommitUpload", place, "post", {"uploadid": upload_id})
+
+    # ---- rows that flow
+
+    def stream(self, place: Partition, slots: int) -> MaxComputeStream:
+        """A new stream into the place; its partition is made when it is missing."""
+        settings = {"create_partition": True, "partition_spec": place.spec} if place.values else {}
+        made = partial(self._tunnel.create_stream_upload_session, place.table, slot_num=slots, **settings)
+        return MaxComputeStream(calling(made, "OpenStream", self.uri(place)), self.uri(place))
+
+    def upsert(
+        self, place: Partition, rows: Sequence[Sequence[Any]], deletions: Sequence[Sequence[Any]]
+    ) -> MaxComputeUpserts:
+        """Rows and deletions by primary key, which wait for their commit."""
+        made = partial(self._tunnel.create_upsert_session, place.table, partition_spec=place.spec or None)
+        found = MaxComputeUpserts(calling(made, "OpenUpsert", self.uri(place)), self.uri(place))
+        found.bring(rows, deletions)
+        return found
 
     # ---- requests
 
@@ -226,6 +254,10 @@ class MaxCompute:
 
 def _column(name: str, kind: str, is_nullable: bool) -> TableColumn:
     return TableColumn(name, kind.lower().replace(" ", ""), is_nullable is not False)
+
+
+def _defined(column: TableColumn, *, is_key: bool) -> str:
+    return f"`{column.name}` {column.type.upper()}" + (" NOT NULL" if is_key else "")
 
 
 def _upload(content: bytes, operation: str) -> Upload:

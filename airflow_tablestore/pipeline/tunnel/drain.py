@@ -20,6 +20,7 @@ from airflow_tablestore.pipeline.contract import Limits, Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords, DirtySample
 from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.tunnel.sink import Job, Receipt, Refused, TunnelSink, tunnel_sink
+from airflow_tablestore.pipeline.tunnel.table_target import StreamTable
 from airflow_tablestore.pipeline.tunnel.tunnels import Wanted, ensure_tunnel, find_tunnel
 from airflow_tablestore.wire.table import describe_table
 from airflow_tablestore.wire.tunnel_channel import Checkpoint, Place
@@ -50,7 +51,7 @@ class Drain:
 
     pipeline: str
     wanted: Wanted
-    target: ObjectTarget
+    target: ObjectTarget | StreamTable
     creates: bool = False
     until_caught_up: bool = True
     at_most_seconds: float | None = None
@@ -99,7 +100,7 @@ def drain(
 ) -> DrainReport:
     """Works on the tunnel until its end, until it has caught up, until its time is over, or until it is told to stop.
 
-    :param place: what the target's connection leads to: a `Store` for objects.
+    :param place: what the target's connection leads to: a `Store` for objects, a `Warehouse` for a table.
     :raises SpecError: the tunnel is not there or not as it is wanted, or the sink cannot take its records.
     :raises DirtyLimitExceeded: a record cannot be written; it and what follows it are not confirmed.
     """
@@ -205,8 +206,9 @@ class _Worker:
     def _flush(self, at: Place) -> None:
         """Written, then confirmed: a checkpoint never tells of records that the sink has not taken."""
         batches = self._gathered.pop(at).batches
-        receipt = self._sink.write(at, batches)
+        receipt = Receipt()
         try:
+            receipt = self._sink.write(at, batches)
             batches[-1].commit()
         except Superseded as error:
             log.info("Channel %s went to another worker, who reads these records again: %s", at.channel_id, error)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from airflow_tablestore.pipeline.target import ObjectTarget
+from airflow_tablestore.pipeline.tunnel.table_target import StreamTable, TableMode
 
 if TYPE_CHECKING:
     from airflow_tablestore.client import Client
     from airflow_tablestore.consumer.tunnel import Batch
     from airflow_tablestore.pipeline.dirty import DirtyRecords, DirtySample
     from airflow_tablestore.pipeline.store import Store
+    from airflow_tablestore.pipeline.warehouse import Warehouse
     from airflow_tablestore.wire.table import TableDescription
     from airflow_tablestore.wire.tunnel import Tunnel
     from airflow_tablestore.wire.tunnel_channel import Checkpoint, Place
@@ -92,6 +94,7 @@ class TunnelSink(Protocol):
         """Write one channel's batches, in their order; they stay written when this returns.
 
         :raises DirtyLimitExceeded: a record cannot be written.
+        :raises Superseded: the channel is another worker's, and nothing was written.
         """
         ...
 
@@ -100,8 +103,23 @@ class TunnelSink(Protocol):
         ...
 
 
-def tunnel_sink(target: ObjectTarget, place: Any, job: Job) -> TunnelSink:
-    """The sink of a target; `place` is what its connection leads to."""
+def tunnel_sink(target: ObjectTarget | StreamTable, place: Any, job: Job) -> TunnelSink:
+    """The sink of a target; `place` is what its connection leads to.
+
+    :raises SpecError: the place cannot take the records.
+    """
+    if isinstance(target, StreamTable):
+        return _table_sink(cast("Warehouse", place), target, job)
     from airflow_tablestore.pipeline.tunnel.objects import TunnelObjects
 
     return TunnelObjects(cast("Store", place), target, job)
+
+
+def _table_sink(warehouse: Warehouse, target: StreamTable, job: Job) -> TunnelSink:
+    if target.mode is TableMode.UPSERT:
+        from airflow_tablestore.pipeline.tunnel.table_upsert import TunnelUpserts
+
+        return TunnelUpserts(warehouse, target, job)
+    from airflow_tablestore.pipeline.tunnel.table_stream import TunnelStream
+
+    return TunnelStream(warehouse, target, job)
