@@ -7,7 +7,7 @@ READY       := $(VENV)/.installed
 E2E         := $(VENV)/.e2e-installed
 PARALLEL    ?= -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check up test-system test-celery test-e2e test-live conformance bench fuzz docs proto floor pythons wheels clean help
+.PHONY: demo test check up test-system test-kills test-celery test-e2e test-live conformance bench fuzz docs proto floor pythons wheels clean help
 
 help:            ## what can be made here
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -40,6 +40,9 @@ up: $(READY)     ## emulator and Airflow with its web UI, to try things by hand
 
 test-system: $(READY) ## kills, clears and frozen attempts in a real Airflow (some minutes)
 	@$(BIN)/python -m pytest -q -o testpaths= tests/system
+
+test-kills: $(READY) ## a hundred workers of a tunnel killed under load, for each sink (KILLS=, SEED=; minutes)
+	@KILLS=$(KILLS) $(BIN)/python -m pytest -q -s -o testpaths= tests/kills
 
 test-celery: $(E2E) ## runs over two Celery workers, one of them killed (PostgreSQL and Redis from Debian)
 	@$(BIN)/python -m tests.system.debian postgresql redis
