@@ -425,18 +425,18 @@ COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "convert",
         "turn a DataWorks or DataX job into a spec and a DAG",
-        "Turns a script-mode job of DataWorks, or a job of DataX, into a spec with a comment at each choice, a DAG file "
-        "beside it, and a report: the connections that are needed, and what became of every parameter. Credentials in "
-        "the job go nowhere. Without -o prints the spec, and the report beside it. Exits with 2 when keys are left that "
-        "only you can fill in.",
+        "Turns a script-mode job of DataWorks, or a job of DataX, into a spec with a comment at each choice, a DAG "
+        "file beside it, and a report: the connections that are needed, and what became of every parameter. "
+        "Credentials in the job go nowhere. Without -o prints the spec, and the report beside it. Exits with 2 when "
+        "keys are left that only you can fill in.",
         (
             Argument(("job",), {"metavar": "JOB.json", "help": "the job's file"}),
             Argument(
                 ("--schedule",),
                 {
                     "metavar": "TEXT|FILE",
-                    "help": "what DataWorks keeps beside the job: a file, or in one line, with cycle, parameters, rerun, "
-                    "self_dependent, start, timezone; or a cron expression, or assignments such as "
+                    "help": "what DataWorks keeps beside the job: a file, or in one line, with cycle, parameters, "
+                    "rerun, self_dependent, start, timezone; or a cron expression, or assignments such as "
                     "'start_time=$[yyyymmddhh24miss-10/24/60]' alone",
                 },
             ),
@@ -447,7 +447,7 @@ COMMANDS: tuple[Command | Group, ...] = (
                     "default": [],
                     "dest": "given",
                     "metavar": "KEY=VALUE",
-                    "help": "a key of the spec that you set yourself, such as sink.bucket=backup; may come several times",
+                    "help": "a key of the spec that you set yourself, such as sink.bucket=backup; may be repeated",
                 },
             ),
             Argument(

@@ -14,6 +14,7 @@ from airflow_tablestore.client import Client
 from airflow_tablestore.pipeline.incremental.coverage import MARGIN
 from airflow_tablestore.pipeline.incremental.history import LOOK_BACK, Fate, history, readable_from, stretches
 from airflow_tablestore.pipeline.incremental.ledger import Ledger
+from airflow_tablestore.pipeline.incremental.takeover import Meeting, takeover_at
 from airflow_tablestore.pipeline.sources.stream import pin_changes
 from airflow_tablestore.pipeline.window import EPOCH, Window
 from airflow_tablestore.spec import IncrementalSpec
@@ -59,7 +60,7 @@ def examination(
         *(partial(check, patient) for check in (common.connections, common.table, common.clock)),
         *(partial(check, patient) for check in (_stream, _retention, _records)),
         *status_checks(patient, writes=writes),
-        *(partial(check, patient) for check in (_windows, _columns)),
+        *(partial(check, patient) for check in (_windows, _takeover, _columns)),
         *(partial(check, patient) for check in common.place_checks(patient, writes=writes)),
     )
 
@@ -139,6 +140,26 @@ def _windows(patient: StreamPatient) -> None:
         f"let 'start' be later, or: airflow-tablestore ledger accept-loss {patient.path} "
         f"--from {gone.start.isoformat()} --to {gone.end.isoformat()} --reason ...",
     )
+
+
+def _takeover(patient: StreamPatient) -> None:
+    """Whether the first window begins where DataX has stopped, when a status table of DataX is there."""
+    client, table = patient.ledger_client, patient.table
+    if client is None or table is None or table.stream is None:
+        return
+    spec, stream = patient.spec, table.stream.stream_id
+    first = spec.grid.ceil(spec.starts)
+    found = patient.tried(
+        "DataX",
+        lambda: (takeover_at(patient.ledger(client), stream, spec.source.table, first, spec.grid),),
+        lambda found: found[0].told if found[0] else "",
+    )
+    if found is None:
+        return
+    patient.checks.pop()
+    if found[0] is not None:
+        is_met = found[0].meeting is Meeting.MEETS
+        patient.found("DataX", Status.OK if is_met else Status.WARN, found[0].told)
 
 
 def _told(ledger: Ledger, spec: IncrementalSpec, span: Window, readable: datetime) -> tuple[str, Window | None]:

@@ -24,6 +24,7 @@ from airflow_tablestore.pipeline.incremental.history import (
     stretches,
 )
 from airflow_tablestore.pipeline.incremental.standing import sink_of
+from airflow_tablestore.pipeline.incremental.takeover import Takeover, takeover_at
 from airflow_tablestore.pipeline.window import EPOCH, Window
 from airflow_tablestore.spec import IncrementalSpec
 from airflow_tablestore.wire.table import StreamDetails, describe_table
@@ -87,6 +88,7 @@ def _rows(report: WindowReport) -> list[tuple[str, str]]:
         ("partial rows", f"{report.partial_rows:,}"),
         ("dirty records", f"{report.dirty:,}"),
         ("manifest", report.manifest),
+        *([("from DataX", report.takeover)] if report.takeover else []),
     ]
 
 
@@ -101,6 +103,7 @@ class _Outlook:
     now: datetime
     lines: list[Line]
     rows: int | None
+    takeover: Takeover | None = None
 
     @property
     def open(self) -> list[Line]:
@@ -126,13 +129,23 @@ def _outlook(ready: OpenWindows, asked: Window | None) -> _Outlook:
     stream = known.client.send(describe_table(known.export.source.table)).stream
     readable = readable_from(stream, now)
     span = asked or due_span(known.spec, readable, now)
+    takeover = _takeover(ready, stream)
     if span is None:
-        return _Outlook(stream, now, [], None)
+        return _Outlook(stream, now, [], None, takeover)
     entries = list(known.ledger.windows(max(EPOCH, span.start - LOOK_BACK), span.end))
     done = [entry.rows for entry in entries if entry.manifest]
     found = list(history(entries, known.spec.grid, span, readable))
     missing = sum(line.fate is Fate.MISSING for line in found)
-    return _Outlook(stream, now, found, sum(done) * missing // len(done) if done else None)
+    return _Outlook(stream, now, found, sum(done) * missing // len(done) if done else None, takeover)
+
+
+def _takeover(ready: OpenWindows, stream: StreamDetails | None) -> Takeover | None:
+    """What DataX has left at the beginning of the pipeline's first window."""
+    spec, known = ready.known.spec, ready.known
+    if stream is None:
+        return None
+    first = spec.grid.ceil(spec.starts)
+    return takeover_at(known.ledger, stream.stream_id, known.export.source.table, first, spec.grid)
 
 
 def due_span(spec: IncrementalSpec, readable: datetime, now: datetime) -> Window | None:
@@ -151,6 +164,8 @@ def _print(ready: OpenWindows, outlook: _Outlook, session: Session) -> None:
         session.say(f"Windows   {told_stretch(stretch)}")
     if not outlook.lines:
         session.say(f"Windows   {'none is due yet' if stream else 'none can be read before it is switched on'}")
+    if outlook.takeover is not None:
+        session.say(f"DataX     {outlook.takeover.told}")
     due = outlook.open
     if outlook.rows is not None:
         session.say(f"Rows      about {outlook.rows:,}, if these are like those before")
@@ -176,11 +191,19 @@ def _as_json(ready: OpenWindows, outlook: _Outlook) -> dict[str, Any]:
         "stream": {"id": stream.stream_id, "hours": stream.expiration_hours} if stream else None,
         "now": outlook.now.isoformat(),
         "estimated_rows": outlook.rows,
+        "takeover": _told_takeover(outlook.takeover),
         "windows": [
             line_as_json(line) | {"place": sink_of(ready.export, ready.services, line.window).place}
             for line in outlook.lines
         ],
     }
+
+
+def _told_takeover(takeover: Takeover | None) -> dict[str, Any] | None:
+    if takeover is None:
+        return None
+    reached = takeover.reached.isoformat() if takeover.reached else None
+    return {"meeting": takeover.meeting.value, "reached": reached, "told": takeover.told}
 
 
 def line_as_json(line: Line) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from airflow_tablestore.consumer.stream import BEGIN, END, SEEK_MICROS, Place, P
 from airflow_tablestore.pipeline.boundaries import Boundary, micros_of, moment_of
 from airflow_tablestore.pipeline.incremental.ledger import Ledger, Neighbours, NeighboursChanged
 from airflow_tablestore.pipeline.incremental.plan import ShardPart, ShardTask
+from airflow_tablestore.pipeline.incremental.takeover import Takeover
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.wire.stream import Shard
 
@@ -28,12 +29,16 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is known of a window before it is read. Without `end`, `beside` and `later` say where to look for it."""
+    """What is known of a window before it is read. Without `end`, `beside` and `later` say where to look for it.
+
+    `takeover`: what DataX has left at its beginning, when this is the first window of the stream.
+    """
 
     begin: Boundary
     end: Boundary | None = None
     beside: Neighbours | None = None
     later: Boundary | None = None
+    takeover: Takeover | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Scout:
     """Finds the bounds of windows of one stream.
 
     :param now: by the service's clock.
+    :param takeover: what DataX has left at a time, asked only when nothing else knows it.
     :param manifests: the boundaries that manifests tell, asked only for what the ledger does not know.
     """
 
@@ -51,6 +57,7 @@ class Scout:
     now: datetime
     manifests: Callable[[], Iterable[Boundary]]
     threads: int = 1
+    takeover: Callable[[datetime], Takeover | None] = lambda start: None
 
     def bounds(self, window: Window, before: str | None) -> Bounds:
         """:param before: the stream that the window before was published from, if it was.
@@ -58,14 +65,18 @@ class Scout:
         :raises Lost: the stream does not keep all of the window.
         """
         start, end = micros_of(window.start), micros_of(window.end)
-        begin = self._known(start)
+        begin, takeover = self._known(start), None
+        if begin is None:
+            takeover = self.takeover(window.start)
+            told = takeover.boundary if takeover else None
+            begin = self._put(lambda beside, earlier, later: told, start) if told else None
         self._refuse_lost(window, begin is not None, before)
         begin = begin or self._found(start)
         fixed = self._known(end)
         if fixed is not None:
-            return Bounds(begin, fixed)
+            return Bounds(begin, fixed, takeover=takeover)
         beside, _, later = self.ledger.neighbours(self.shape.id, end)
-        return Bounds(begin, None, beside, later)
+        return Bounds(begin, None, beside, later, takeover)
 
     def _known(self, micros: int) -> Boundary | None:
         newest = self.ledger.newest(self.shape.id)

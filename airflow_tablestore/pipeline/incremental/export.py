@@ -220,7 +220,7 @@ def publish_window(
     window = manifest.window_of(head.run) or made.windows[0]
     record(export, services, manifest, window)
     seconds = max((report.seconds for report in reports), default=0.0) + time.monotonic() - began
-    return replace(report_of(export, services, manifest, window), seconds=seconds)
+    return replace(report_of(export, services, manifest, window), seconds=seconds, takeover=head.takeover)
 
 
 def accept_loss(export: Incremental, services: WindowServices, window: Window, reason: str) -> WindowEntry:

@@ -58,7 +58,8 @@ class WindowReport:
 
     `late` records are older than the window that they are in. `partial_rows` are updates that lack some of the chosen
     columns. `samples` are some of the dirty records. `was_published`: it stood already and nothing was read.
-    `loss` is the reason of a loss that somebody has accepted; then there are no rows.
+    `loss` is the reason of a loss that somebody has accepted; then there are no rows. `takeover` says how the first
+    window goes on from what DataX has left.
     """
 
     pipeline: str
@@ -75,6 +76,7 @@ class WindowReport:
     was_published: bool = False
     loss: str | None = None
     samples: tuple[DirtySample, ...] = ()
+    takeover: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -93,6 +95,7 @@ class WindowReport:
             "was_published": self.was_published,
             "loss": self.loss,
             "samples": [sample.to_json() for sample in self.samples],
+            "takeover": self.takeover,
         }
 
     @classmethod

@@ -18,7 +18,7 @@ from typing import Any
 from airflow_tablestore.errors import ProtocolError
 from airflow_tablestore.pipeline.boundaries import Boundary, micros_of, moment_of
 from airflow_tablestore.pipeline.loads import Loads
-from airflow_tablestore.pipeline.status_table import StatusRow, packed, unpacked
+from airflow_tablestore.pipeline.status_table import StatusRow, StatusTable, packed, unpacked
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.wire.row import Value
 from airflow_tablestore.wire.single_row import Absent, Holds
@@ -95,6 +95,11 @@ class NeighboursChanged(Exception):
 
 class Ledger(Loads):
     """The ledger of one pipeline, and the boundaries of all. A window's load is kept by `load_key`."""
+
+    @property
+    def status(self) -> StatusTable:
+        """The table that this ledger, and perhaps others, are kept in."""
+        return self._table
 
     # ---- boundaries
 

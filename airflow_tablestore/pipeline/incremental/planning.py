@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from airflow_tablestore.consumer.shards import describe
@@ -12,11 +13,14 @@ from airflow_tablestore.pipeline.incremental.job import Incremental, WindowServi
 from airflow_tablestore.pipeline.incremental.ledger import Ledger, WindowEntry, WindowState
 from airflow_tablestore.pipeline.incremental.plan import WindowHead, WindowPlan
 from airflow_tablestore.pipeline.incremental.standing import told_boundaries
+from airflow_tablestore.pipeline.incremental.takeover import Meeting, takeover_at
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.selection import ChangeMode
 from airflow_tablestore.pipeline.sources.stream import pin_changes
 from airflow_tablestore.pipeline.window import Window
 from airflow_tablestore.wire.table import TableDescription
+
+log = logging.getLogger(__name__)
 
 
 def pinned(
@@ -68,12 +72,15 @@ def divided_window(
         service_time(export, services),
         lambda: told_boundaries(export, services, window, standing),
         export.limits.threads,
+        lambda start: takeover_at(ledger, shape.id, export.source.table, start, export.grid),
     )
     try:
         bounds = scout.bounds(window, before.stream_id if before else None)
         tasks = shard_tasks(services.client, shape, bounds)
     except (Lost, PositionLost) as error:
         raise lost(export, services, window, shape.id, str(error)) from error
+    if bounds.takeover is not None:
+        log.log(logging.INFO if bounds.takeover.meeting is Meeting.MEETS else logging.WARNING, bounds.takeover.told)
     parts = divided(tasks, min(most_parts, max(1, export.limits.workers)))
     listed = {shard.id for shard in shape.shards}
     head = replace(
@@ -83,5 +90,6 @@ def divided_window(
         is_fixed=bounds.end is not None,
         beside=bounds.beside,
         ended=tuple(shard for shard in bounds.begin.ended if shard in listed),
+        takeover=bounds.takeover.told if bounds.takeover else "",
     )
     return WindowPlan(head, parts)
