@@ -6,6 +6,7 @@ empty and commits once; whether a commit without an answer happened is what the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -185,8 +186,8 @@ class TableLoad:
 
 
 def _kinds(columns: Iterable[TableColumn]) -> list[tuple[str, str]]:
-    """What must stay the same: names and types; their numbers are left to the service."""
-    return [(column.name.lower(), column.type.partition("(")[0]) for column in columns]
+    """What must stay the same: names and types; how their numbers and parts are written differs."""
+    return [(column.name.lower(), re.split(r"\W", column.type, maxsplit=1)[0]) for column in columns]
 
 
 CLAIM_BITS = 48
