@@ -25,7 +25,7 @@ def in_memory(folder: Path, pages: int, rounds: int, rows: int = answers.ROWS_PE
     prepared = folder / "answers"
     prepared.write_bytes(b"".join(struct.pack("<I", len(body)) + body for body in bodies))
     with subprocess.Popen(
-        [_program(folder), str(prepared)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [program(folder), str(prepared)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin
         assert process.stdout
@@ -57,8 +57,8 @@ def in_memory(folder: Path, pages: int, rounds: int, rows: int = answers.ROWS_PE
     )
 
 
-def _program(folder: Path) -> str:
-    """The program, built with its modules beside those of the judges."""
+def program(folder: Path, package: str = ".") -> str:
+    """One of the programs in `go/`, built with its modules beside those of the judges."""
     modules = Path(__file__).parents[2] / ".judges" / "go"
     settings = {
         "GOCACHE": str(modules / "build"),
@@ -66,10 +66,10 @@ def _program(folder: Path) -> str:
         "GOFLAGS": "-modcacherw -buildvcs=false",
         "GOTOOLCHAIN": "local",
     }
-    target = folder / "go-scan"
+    target = folder / f"go-{Path(package).name or 'scan'}"
     modules.mkdir(parents=True, exist_ok=True)
     built = subprocess.run(
-        ["go", "build", "-o", str(target), "."],
+        ["go", "build", "-o", str(target), package],
         cwd=HERE,
         env={**os.environ, **settings},
         capture_output=True,

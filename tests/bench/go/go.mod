@@ -4,6 +4,7 @@ go 1.21
 
 require (
 	github.com/aliyun/aliyun-tablestore-go-sdk v4.1.3+incompatible
+	go.uber.org/zap v1.28.0
 )
 
 require (
