@@ -18,7 +18,8 @@ from airflow_tablestore.cli.session import FAILED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines
 from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.errors import SpecError
-from airflow_tablestore.spec import IncrementalSpec
+from airflow_tablestore.spec import IncrementalSpec, load
+from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.wire.decode import BACKEND_VARIABLE, BACKENDS, backend, decoder
 
 
@@ -41,6 +42,12 @@ def doctor(arguments: Namespace, session: Session) -> int:
 
 
 def _examination(arguments: Namespace, session: Session) -> tuple[Patient, Iterable[Step]]:
+    given = load(arguments.spec)
+    if isinstance(given, StreamSpec):
+        from airflow_tablestore.cli import doctor_tunnel
+
+        refuse_options(arguments, given.kind, "--run-date")
+        return doctor_tunnel.examination(given, session, writes=arguments.write_probe)
     spec = export_spec(arguments.spec)
     if isinstance(spec, IncrementalSpec):
         from airflow_tablestore.cli import doctor_stream

@@ -19,6 +19,7 @@ import tablestore as sdk
 from airflow_tablestore.cli import main
 from airflow_tablestore.cli.session import MUST_CHANGE, OK, Session
 from airflow_tablestore.emulator import Emulator
+from airflow_tablestore.emulator.maxcompute.beside import rows_of
 from airflow_tablestore.pipeline.connections import from_environment
 from tests.integration.tunnel_writing import until
 
@@ -222,6 +223,29 @@ def test_a_spec_is_drained_by_hand_and_what_is_new_is_added(rides, tmp_path):
     assert drained.ids() == [1, 2, 3]
 
 
+TO_TABLE = """\
+pipeline: rides_to_table
+kind: stream
+source: {table: rides, tunnel: to_table, create_tunnel: true, tunnel_start: earliest}
+run: {flush: 1s}
+sink: {type: maxcompute, mode: %s, table: %s, columns: [id, {name: n, type: integer}], create_table: true}
+"""
+
+
+@pytest.mark.parametrize("mode", ["stream", "upsert"])
+def test_a_spec_is_drained_into_a_table_by_hand(rides, tmp_path, mode):
+    (tmp_path / "rides.yaml").write_text(TO_TABLE % (mode, f"rides_{mode}"))
+    rides.put(1, 2, 2)
+
+    code, out, told = rides.call("drain", str(tmp_path / "rides.yaml"))
+
+    at = rides.emulator.maxcompute
+    rows = rows_of(rides.emulator.maxcompute_store(), at.project, f"rides_{mode}", None)
+    assert code == OK, told
+    assert sorted(row["n"] for row in rows) == ([1, 2, 2] if mode == "stream" else [1, 2])
+    assert "writes              1" in out
+
+
 def test_a_drain_that_is_told_to_end_has_written_and_confirmed_what_it_took(rides, tmp_path):
     drained = Drained(rides, tmp_path, ", until: at_most, at_most: 10m")
     rides.put(1)
@@ -258,3 +282,99 @@ def test_a_spec_of_another_kind_drains_nothing_and_the_right_command_is_told(rid
 
     assert code == MUST_CHANGE
     assert "tunnel drain" in session.err.getvalue()
+
+
+# ---- plan and doctor
+
+
+@pytest.fixture
+def asked(rides, tmp_path):
+    """`plan` or `doctor` of the spec, as data, and the spec itself."""
+    drained = Drained(rides, tmp_path)
+
+    def ask(command: str, *words: str) -> tuple[int, dict]:
+        session = Session(io.StringIO(), io.StringIO(), lambda name: from_environment(name, rides.environment))
+        code = main([command, str(drained.path), "--json", *words], session)
+        return code, json.loads(session.out.getvalue())
+
+    return ask, drained
+
+
+def checks(told: dict) -> dict[str, str]:
+    return {one["check"]: one["status"] for one in told["checks"]}
+
+
+def test_a_plan_tells_what_a_run_would_find_and_writes_nothing(rides, asked):
+    ask, drained = asked
+    rides.put(1, 2)
+
+    _, before = ask("plan")
+    drained()
+    _, drained_told = ask("plan")
+    rides.put(3, 4, 5)
+    _, written = ask("plan")
+
+    assert (before["makes_tunnel"], before["unread"]["found"], before["claimed_by"]) == (True, "no tunnel yet", None)
+    assert drained_told["claimed_by"] == "rides_stream"
+    assert (drained_told["unread"]["is_there"], written["unread"]["count"]) == (False, 3)
+    assert written["tunnel"]["type"] == "BaseAndStream"
+    assert written["place"] == "oss://backup/rides/stream/"
+
+
+def test_a_plan_for_people_says_that_nothing_was_written(rides, tmp_path):
+    drained = Drained(rides, tmp_path)
+    rides.put(1)
+    session = Session(io.StringIO(), io.StringIO(), lambda name: from_environment(name, rides.environment))
+
+    assert main(["plan", str(drained.path)], session) == OK
+    assert "there is none; a run makes it" in session.out.getvalue()
+    assert session.out.getvalue().endswith("Nothing was written.\n")
+    assert json.loads(rides.call("list", TABLE, "--json")[1]) == []
+
+
+def test_a_doctor_finds_a_stream_healthy_before_and_after_its_first_run(rides, asked):
+    ask, drained = asked
+    rides.put(1)
+
+    first, told = ask("doctor")
+    drained()
+    again, later = ask("doctor", "--write-probe")
+
+    assert (first, again) == (OK, OK)
+    assert checks(told) | {"tunnel": "ok", "making tunnels": "skipped", "claim": "ok"} == checks(told)
+    assert checks(later) | {"tunnel": "ok", "channels": "ok", "unread": "ok", "claim": "ok"} == checks(later)
+    assert [one["name"] for one in json.loads(rides.call("list", TABLE, "--json")[1])] == [TUNNEL]
+
+
+def test_a_doctor_tries_to_make_a_tunnel_and_removes_it(rides, asked):
+    ask, _ = asked
+    rides.call("create", TABLE, "other")
+
+    code, told = ask("doctor", "--write-probe")
+
+    assert (code, checks(told)["making tunnels"]) == (OK, "ok")
+    assert [one["name"] for one in json.loads(rides.call("list", TABLE, "--json")[1])] == ["other"]
+
+
+def test_a_doctor_names_a_tunnel_that_is_different_and_a_prefix_that_is_taken(rides, asked):
+    ask, drained = asked
+    drained()
+    rides.call("delete", TABLE, TUNNEL)
+    rides.call("create", TABLE, TUNNEL)
+    drained.path.write_text(drained.path.read_text().replace("rides_stream", "other_stream"))
+
+    code, told = ask("doctor")
+
+    assert code != OK
+    failed = {one["check"]: one["told"] for one in told["checks"] if one["status"] == "fail"}
+    assert "has type Stream, not BaseAndStream" in failed["tunnel"]
+    assert "holds the stream of pipeline 'rides_stream'" in failed["claim"]
+
+
+def test_a_doctor_says_when_the_tunnel_is_not_there_and_may_not_be_made(rides, asked):
+    ask, drained = asked
+    drained.path.write_text(drained.path.read_text().replace("create_tunnel: true", "create_tunnel: false"))
+
+    code, told = ask("doctor")
+
+    assert (code != OK, checks(told)["tunnel"]) == (True, "fail")

@@ -239,6 +239,12 @@ def published(store: Store, prefix: str) -> Iterator[Entry]:
         yield from ChannelBook(store, prefix, channel).done()
 
 
+def claimed_by(store: Store, prefix: str) -> str | None:
+    """The pipeline whose stream the prefix holds; None: nobody's yet."""
+    key = f"{prefix}{FOLDER}pipeline.json"
+    return None if store.get(key) is None else str(read_json(store, key).get("pipeline", ""))
+
+
 def claim_prefix(store: Store, prefix: str, pipeline: str) -> None:
     """Writes down whose prefix it is.
 

@@ -101,7 +101,7 @@ def ensure_tunnel(client: Asking, wanted: Wanted) -> Ensured:
                 raise
             was_there = True
         standing = find_tunnel(client, wanted.table, wanted.name)
-    _refuse_drift(standing, wanted)
+    refuse_drift(standing, wanted)
     return Ensured(standing, was_there)
 
 
@@ -131,7 +131,8 @@ def _named(client: Asking, table: str, name: str) -> Tunnel | None:
     return next((tunnel for tunnel in client.send(list_tunnels(table)) if tunnel.name == name), None)
 
 
-def _refuse_drift(standing: Tunnel, wanted: Wanted) -> None:
+def refuse_drift(standing: Tunnel, wanted: Wanted) -> None:
+    """:raises SpecError: the tunnel that stands is not as it is wanted, or nobody can read it any more."""
     problems = [
         Problem(
             f"tunnel {standing.name} of table {standing.table} has {what} {found}, not {asked}",
