@@ -125,6 +125,10 @@ class MemoryStream:
     def end(self, shard: str) -> None:
         self._close(shard)
 
+    def iterator_of_now(self, shard: str) -> str:
+        """An iterator behind the newest record of a shard."""
+        return self._named(self.shards[shard], self.shards[shard].next)
+
     def hold(self) -> None:
         """What is written from now on is not visible until it is released."""
         for log in self.shards.values():

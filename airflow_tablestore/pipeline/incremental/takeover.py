@@ -73,7 +73,9 @@ def takeover_at(ledger: Ledger, stream_id: str, table: str, start: datetime, gri
 
 
 def _met(boundary: Boundary, start: datetime, reached: datetime | None) -> Takeover:
-    told = f"DataX has read to {_told(start)}: reading goes on from its records of {len(boundary.positions)} shards."
+    count = len(boundary.positions)
+    shards = f"{count} shard{'s' * (count != 1)}"
+    told = f"DataX has read to {_told(start)}: reading goes on from its records of {shards}."
     if reached is not None and reached > start:
         told += f" It has gone on to {_told(reached)} since, so what was written up to then comes a second time."
         return Takeover(Meeting.OVERLAP, told, reached, boundary)
