@@ -411,6 +411,29 @@ COMMANDS: tuple[Command | Group, ...] = (
         "airflow_tablestore.cli.run:run",
     ),
     Command(
+        "verify",
+        "compare a table with what was published from it",
+        "Lays the table of a full export, or the target of a restore, beside the export that its manifest lists: "
+        "counts and checksums by key range, then the keys that differ. Reads both sides once, and again what differs. "
+        "Exits with 1 when something differs. With --dry-run tells what that would read: rows, requests, read capacity "
+        "units.",
+        (
+            SPEC,
+            RUN_DATE,
+            _flag("--dry-run", "only tell what would be read"),
+            Argument(
+                ("--export-run",),
+                {"metavar": "RUN", "help": "one of several runs that were appended there (default: the last one)"},
+            ),
+            Argument(
+                ("--most",),
+                {"metavar": "N", "default": "20", "help": "keys named of each kind of difference (default: 20)"},
+            ),
+            JSON,
+        ),
+        "airflow_tablestore.cli.verify:verify",
+    ),
+    Command(
         "doctor",
         "check connections, rights and clocks for a spec",
         "Checks everything that a run of the spec will need, from credentials to rights, and says what to do. "

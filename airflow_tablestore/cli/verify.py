@@ -1,0 +1,61 @@
+"""`verify`: a table beside what was published from it, or restored into it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from contextlib import closing
+
+from airflow_tablestore.cli.session import FAILED, OK, Session, moment_of
+from airflow_tablestore.client import Client
+from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.sinks.oss import ObjectStore
+from airflow_tablestore.pipeline.verify.report import Estimate, VerifyReport
+from airflow_tablestore.pipeline.verify.verify import VerifyServices, estimate
+from airflow_tablestore.pipeline.verify.verify import verify as compared
+from airflow_tablestore.spec import load
+from airflow_tablestore.spec.build_verify import Verification, verification
+
+
+def verify(arguments: Namespace, session: Session) -> int:
+    """Compare, or tell what that would cost; exits with 1 when something differs."""
+    spec = load(arguments.spec)
+    moment = moment_of(arguments, session, spec.timezone)
+    wanted = verification(spec, run_date=moment, run=arguments.export_run or "", most_named=_most(arguments.most))
+    found = _done(wanted, session, is_dry=arguments.dry_run)
+    if arguments.json:
+        session.say(json.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        for line in found.lines():
+            session.say(line)
+    return OK if isinstance(found, Estimate) or found.is_same else FAILED
+
+
+def _done(wanted: Verification, session: Session, *, is_dry: bool) -> VerifyReport | Estimate:
+    """:raises SpecError: a connection is missing or cannot be right; holds the problems of both."""
+    problems: list[Problem] = []
+    instance = place = None
+    try:
+        instance = tablestore_endpoint(session.connection(wanted.connection))
+    except SpecError as error:
+        problems += error.problems
+    try:
+        place = oss_endpoint(session.connection(wanted.store_connection), wanted.bucket)
+    except SpecError as error:
+        problems += error.problems
+    if instance is None or place is None:
+        raise SpecError(problems)
+    with Client(instance, on_retry=session.tell) as client, closing(ObjectStore(place, wanted.bucket)) as store:
+        services = VerifyServices(client, store)
+        return estimate(wanted.job, services) if is_dry else compared(wanted.job, services)
+
+
+def _most(given: str) -> int:
+    try:
+        most = int(given)
+    except ValueError as error:
+        raise SpecError([Problem(f"--most: '{given}' is no number", "write 20")]) from error
+    if most < 0:
+        raise SpecError([Problem("--most: must be 0 or more", "write 20")])
+    return most

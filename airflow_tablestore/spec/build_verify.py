@@ -1,0 +1,65 @@
+"""What of a spec can be verified: a table, and the full export that is published from it or restored into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.pipeline.full_export.export import FullExport
+from airflow_tablestore.pipeline.restore.job import PublishedSource
+from airflow_tablestore.pipeline.target import ObjectTarget
+from airflow_tablestore.pipeline.verify.report import MOST_NAMED
+from airflow_tablestore.pipeline.verify.verify import Verify
+from airflow_tablestore.spec.build import full_export
+from airflow_tablestore.spec.build_restore import restore
+from airflow_tablestore.spec.common import PipelineSpec
+from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.kinds.restore import RestoreSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A comparison, and the connections of its two sides."""
+
+    job: Verify
+    connection: str
+    store_connection: str
+    bucket: str
+
+
+def verification(
+    spec: PipelineSpec, *, run_date: datetime, run: str = "", most_named: int = MOST_NAMED
+) -> Verification:
+    """The comparison that goes with a spec: of a full export its source, of a restore its target.
+
+    :param run_date: the time that the run was about, with its zone.
+    :param run: one of several runs that were appended to the prefix; "" the last one.
+    :raises SpecError: the spec publishes no rows of a table in a bucket.
+    """
+    if isinstance(spec, FullExportSpec):
+        job = of_export(full_export(spec, run_date=run_date), run=run, most_named=most_named)
+        return Verification(job, spec.source.connection, spec.sink.connection, getattr(spec.sink, "bucket", ""))
+    if not isinstance(spec, RestoreSpec):
+        told = f"a pipeline of kind '{spec.kind}' publishes no whole table, so there is nothing to lay beside it"
+        raise SpecError([Problem(told, "name a full export, or a restore of one", path="kind")])
+    wanted = restore(spec, run_date=run_date)
+    if not isinstance(wanted.source, PublishedSource):
+        told = "these objects have no manifest, so nobody says which rows of a table they are"
+        raise SpecError([Problem(told, "name the prefix of a published export", path="source")])
+    job = Verify(
+        wanted.target.table, wanted.source.prefix, run or wanted.source.run, wanted.limits, most_named=most_named
+    )
+    return Verification(job, spec.sink.connection, spec.source.connection, spec.source.bucket)
+
+
+def of_export(export: FullExport, *, run: str = "", most_named: int = MOST_NAMED) -> Verify:
+    """The comparison of an export's table with what it has published.
+
+    :raises SpecError: it goes into a table of MaxCompute.
+    """
+    if not isinstance(export.target, ObjectTarget):
+        told = "verify reads objects in OSS; a MaxCompute table cannot be read back here"
+        raise SpecError([Problem(told, "compare COUNT(*) there with the rows of the run's report", path="sink.type")])
+    source = export.source
+    return Verify(source.table, export.target.prefix, run, export.limits, source.asks_compact, most_named)
