@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from argparse import Namespace
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
+from typing import Any
 
 from airflow_tablestore.cli.run import told_on_stderr
 from airflow_tablestore.cli.session import OK, Session
@@ -13,12 +14,12 @@ from airflow_tablestore.cli.stream import stopped_by_signals
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.client import Client
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
 from airflow_tablestore.pipeline.tunnel.drain import drain
 from airflow_tablestore.spec import load
 from airflow_tablestore.spec.build_stream import stream
-from airflow_tablestore.spec.kinds.stream import StreamSpec
+from airflow_tablestore.spec.kinds.stream import StreamOssSink, StreamSpec
 
 
 def drain_tunnel(arguments: Namespace, session: Session) -> int:
@@ -28,22 +29,22 @@ def drain_tunnel(arguments: Namespace, session: Session) -> int:
         hint = f"airflow-tablestore run {arguments.spec}"
         raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' drains no tunnel", hint, file=arguments.spec)])
     endpoint = tablestore_endpoint(session.connection(spec.source.connection))
-    bucket = oss_endpoint(session.connection(spec.sink.connection), spec.sink.bucket)
+    opened = _place(spec, session)
     stop = threading.Event()
     with (
         told_on_stderr(session),
         stopped_by_signals(stop),
         Client(endpoint) as client,
-        closing(ObjectStore(bucket, spec.sink.bucket)) as store,
+        opened as place,
     ):
-        report = drain(stream(spec), client, store, stop=stop)
+        report = drain(stream(spec), client, place, stop=stop)
     if arguments.json:
         session.say(json.dumps(report.to_json()))
         return OK
     rows = [
         ("pipeline", report.pipeline),
         ("rows", f"{report.rows:,}"),
-        ("objects", f"{report.objects:,}"),
+        ("objects" if isinstance(spec.sink, StreamOssSink) else "writes", f"{report.objects:,}"),
         ("bytes", f"{report.bytes:,} ({size(report.bytes)})"),
         ("channels", f"{report.channels:,}"),
         ("settled for others", f"{report.settled:,}"),
@@ -57,3 +58,17 @@ def drain_tunnel(arguments: Namespace, session: Session) -> int:
     for sample in report.samples:
         session.say(f"  dirty: {sample.key}: {sample.reason}")
     return OK
+
+
+def _place(spec: StreamSpec, session: Session) -> AbstractContextManager[Any]:
+    """What the sink's connection leads to.
+
+    :raises SpecError: the connection is missing or cannot be right.
+    """
+    sink = spec.sink
+    fields = session.connection(sink.connection)
+    if isinstance(sink, StreamOssSink):
+        return closing(ObjectStore(oss_endpoint(fields, sink.bucket), sink.bucket))
+    from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
+
+    return closing(MaxCompute(maxcompute_endpoint(fields, sink.project or "")))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_tablestore.pipeline.warehouse import Warehouse
     from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
     from airflow_tablestore.spec.oss_sink import OssSink
+    from airflow_tablestore.spec.stream_table_sink import StreamTableSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Dataset:
 class OpenPlace:
     """A sink that is ready to go."""
 
-    sink: OssSink | MaxComputeSink
+    sink: OssSink | MaxComputeSink | StreamTableSink
     store: Store | Warehouse
     project: str = ""
 
@@ -59,7 +60,7 @@ class OpenPlace:
 
 
 @contextmanager
-def opened_place(sink: OssSink | MaxComputeSink) -> Iterator[OpenPlace]:
+def opened_place(sink: OssSink | MaxComputeSink | StreamTableSink) -> Iterator[OpenPlace]:
     """The sink's bucket or project, closed at the end.
 
     :raises SpecError: the connection cannot be right.

@@ -1,4 +1,4 @@
-"""Tunnels of a table, owned by a DAG: make, delete, list, describe, and drain into objects.
+"""Tunnels of a table, owned by a DAG: make, delete, list, describe, and drain into a sink.
 
 Thin: each operator builds what it needs from its arguments, calls one function of `pipeline.tunnel.tunnels` or
 `pipeline.tunnel.drain`, and returns what that found. Doing any of them again does no harm: Airflow may retry.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_tablestore.assets import DEFAULT_CONNECTION, assets_of_sink, assets_of_source
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.hooks.tablestore import TablestoreHook
+from airflow_tablestore.operators.places import opened_place
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
 if TYPE_CHECKING:
@@ -155,14 +155,14 @@ class DescribeTunnelOperator(TunnelOperator):
 
 
 class ConsumeTunnelOperator(BaseOperator):
-    """One worker of a stream: drains a tunnel into objects until it has caught up, for a time, or for ever.
+    """One worker of a stream: drains a tunnel into objects or a table until it has caught up, for a time, or for ever.
 
     Map it over several numbers for several workers; the service shares the tunnel's channels between them. A task that
     dies leaves what the next one settles, so Airflow's retries are safe.
 
     :param pipeline: names the stream in its objects' keys and in the channels' manifests.
     :param source: what a spec has under `source`: table, tunnel, connection, tunnel_type, create_tunnel.
-    :param sink: what a spec has under `sink`: type, bucket, prefix, format.
+    :param sink: what a spec has under `sink`: type, and bucket, prefix, format, or mode, table, partition, columns.
     :param run: what a spec has under `run`: until, at_most, flush. How many workers there are is said by mapping.
     :param limits: what a spec has under `limits`.
     :param worker: which of the mapped workers this is; shown in the log.
@@ -212,10 +212,11 @@ class ConsumeTunnelOperator(BaseOperator):
         with retried_only_where_it_helps():
             spec, stop = self.spec(), threading.Event()
             self._stop = stop
-            tablestore, oss = TablestoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
-            with tablestore.get_conn() as client, closing(oss.store(spec.sink.bucket)) as store:
-                report = drain(self._lasting(stream(spec)), client, store, progress=LogProgress(self.log), stop=stop)
-        told = "Worker %s: %d rows in %d object(s) of %d channel(s); %d settled for others; %.1f s."
+            tablestore = TablestoreHook(spec.source.connection)
+            with tablestore.get_conn() as client, opened_place(spec.sink) as place:
+                export, progress = self._lasting(stream(spec)), LogProgress(self.log)
+                report = drain(export, client, place.store, progress=progress, stop=stop)
+        told = "Worker %s: %d rows in %d write(s) of %d channel(s); %d settled for others; %.1f s."
         self.log.info(told, self.worker, report.rows, report.objects, report.channels, report.settled, report.seconds)
         return report.to_json()
 
@@ -229,7 +230,7 @@ class ConsumeTunnelOperator(BaseOperator):
 
 
 class TellStreamOperator(BaseOperator):
-    """Adds up what the workers of a run did, and updates the asset of the objects.
+    """Adds up what the workers of a run did, and updates the asset of the sink.
 
     When none of them has found anything new it is skipped, so that no asset is updated.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_tablestore.spec.kinds.stream import QUIET, StreamSpec
+from airflow_tablestore.spec.columns import PickedColumn
+from airflow_tablestore.spec.kinds.stream import QUIET, RunSettings, StreamOssSink, StreamSpec
+from airflow_tablestore.spec.stream_table_sink import StreamTableSink
 from airflow_tablestore.spec.values import CONTINUOUS, ON_DATA, duration_text
 
 
@@ -44,11 +46,43 @@ def stream_story(spec: StreamSpec) -> list[str]:
     return [
         f"{workers} tunnel '{source.tunnel}' of table '{source.table}' over connection '{source.connection}', "
         f"{until if run.workers > 1 else until.replace('they have', 'it has')}.{made}",
-        "Each row and each change becomes a row with the key, action, sequence, time, cells and before.",
-        f"It writes {sink.format} objects to oss://{sink.bucket}/{sink.prefix} over connection '{sink.connection}', "
-        f"with records that are at most {duration_text(run.flush)} old. An object counts once the tunnel has kept its "
-        "checkpoint; those that count are listed under _channels/done/, and their readers find each record once.",
+        *(_objects(sink, run) if isinstance(sink, StreamOssSink) else _table(sink, run)),
         f"More than {spec.limits.errors} dirty records fail the run"
         if spec.limits.errors
         else "A single dirty record fails the run; it and what follows it in its channel are read again.",
     ]
+
+
+def _objects(sink: StreamOssSink, run: RunSettings) -> list[str]:
+    return [
+        "Each row and each change becomes a row with the key, action, sequence, time, cells and before.",
+        f"It writes {sink.format} objects to oss://{sink.bucket}/{sink.prefix} over connection '{sink.connection}', "
+        f"with records that are at most {duration_text(run.flush)} old. An object counts once the tunnel has kept its "
+        "checkpoint; those that count are listed under _channels/done/, and their readers find each record once.",
+    ]
+
+
+def _table(sink: StreamTableSink, run: RunSettings) -> list[str]:
+    project = f"project '{sink.project}'" if sink.project else "the connection's project"
+    place = f"the MaxCompute table '{sink.table}' of {project} over connection '{sink.connection}'"
+    into = f", partition {sink.partition}" if sink.partition else ""
+    base = f" (rows of the table: {sink.base_partition})" if sink.base_partition else ""
+    named = ", ".join(_column(column) for column in sink.columns or ())
+    columns = f"They go into its columns: {named}." if named else "Each column of it takes what has its name."
+    made = " It is made when it is missing." if sink.create_table else ""
+    old = f"with records that are at most {duration_text(run.flush)} old"
+    if sink.mode == "upsert":
+        return [
+            f"It keeps the rows of {place}{into} as the source's are, {old}. {columns}{made}",
+            "Of an update only the changed cells are told: the row is read from the source, which is billed.",
+            "What is read again after a crash ends in the same rows.",
+        ]
+    return [
+        f"It adds each row and each change to {place}{into}{base}, {old}. {columns}{made}",
+        "Rows are seen as soon as they are written. After a crash some come twice, with the same key and sequence.",
+    ]
+
+
+def _column(column: PickedColumn) -> str:
+    kind = f" ({column.type})" if column.type else ""
+    return f"{column.name} as {column.to}{kind}" if column.to and column.to != column.name else f"{column.name}{kind}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from airflow_tablestore.spec.common import Part
 from airflow_tablestore.spec.problems import Finding, fault, shown
@@ -15,7 +15,8 @@ from airflow_tablestore.spec.values import ConnectionName, folded
 _NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 
 
-def _table(value: str) -> str:
+def table_name(value: str) -> str:
+    """A table's name alone."""
     if "." in value:
         raise fault("is a table's name alone", "write the project under 'project'")
     if not re.fullmatch(_NAME, value):
@@ -23,7 +24,8 @@ def _table(value: str) -> str:
     return value
 
 
-def _project(value: str) -> str:
+def project_name(value: str) -> str:
+    """A project's name."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{2,27}", value):
         raise fault(f"{shown(value)} is no name of a project", "3 to 28 letters, digits and underscores")
     return value
@@ -45,7 +47,8 @@ def split_partition(text: str) -> list[tuple[str, str]]:
     return [(name.strip(), value.strip().strip("'\"")) for name, _, value in pairs]
 
 
-def _partition(value: str) -> str:
+def checked_partition(value: str) -> str:
+    """A partition as an author writes it, when it is one."""
     pairs = split_partition(value)
     if not pairs or any(not re.fullmatch(_NAME, name) or not text for name, text in pairs):
         raise fault(
@@ -54,6 +57,11 @@ def _partition(value: str) -> str:
     names = [name.lower() for name, _ in pairs]
     if len(set(names)) != len(names):
         raise fault("names a partition column twice")
+    return value
+
+
+def _partition(value: str) -> str:
+    pairs = split_partition(checked_partition(value))
     if any("event_time" in text for _, text in pairs):
         raise fault("cannot depend on the row: one run loads one partition", "write a time of the run or the window")
     return value
@@ -70,15 +78,18 @@ class MaxComputeSink(Part):
     """A table of MaxCompute, loaded by one upload session for each run, with one commit."""
 
     type: Literal["maxcompute"] = Field(description="MaxCompute.", examples=["maxcompute"])
+    mode: Literal["batch"] = Field(
+        default="batch", description="How it is loaded; a `kind: stream` has other modes.", examples=["batch"]
+    )
     connection: ConnectionName = Field(
         default="maxcompute_default",
         description="Airflow connection of type `maxcompute`, as the Alibaba provider has it.",
         examples=["maxcompute_prod"],
     )
-    project: Annotated[str, AfterValidator(_project)] | None = Field(
+    project: Annotated[str, AfterValidator(project_name)] | None = Field(
         default=None, description="The project. The connection's when absent.", examples=["analytics"]
     )
-    table: Annotated[str, AfterValidator(_table)] = Field(description="The table's name.", examples=["person"])
+    table: Annotated[str, AfterValidator(table_name)] = Field(description="The table's name.", examples=["person"])
     partition: Annotated[str, AfterValidator(_partition)] | None = Field(
         default=None,
         description="The partition that is loaded; every partition column of the table, in its order. Made when it is "
@@ -124,6 +135,13 @@ class MaxComputeSink(Part):
         description="SQL that is run after the commit. It may be run again by a retry.",
         examples=["ANALYZE TABLE person COMPUTE STATISTICS"],
     )
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _batch_alone(cls, value: object) -> object:
+        if value in ("stream", "upsert"):
+            raise fault(f"{shown(value)} takes rows that flow", "write kind: stream, or leave mode out")
+        return value
 
     def warnings(self) -> Iterator[Finding]:
         """Nothing by itself: what adding rows means is for each kind to say."""

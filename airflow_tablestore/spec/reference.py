@@ -39,6 +39,7 @@ PLACEHOLDERS = (
         "two hours of one name apart.",
     ),
     ("`{window_end:%Y%m%d%H%M}`", "Incremental: where the window ends."),
+    ("`{event_time:%Y%m%d}`", "Stream into a table: when the change was made, in the spec's timezone."),
     ("`{table}`", "The source's table."),
     ("`{pipeline}`", "The pipeline's name."),
 )
@@ -72,6 +73,8 @@ _FORMS = {
     "ConstantColumn": "a constant",
     "OssSink": "type oss",
     "MaxComputeSink": "type maxcompute",
+    "StreamOssSink": "type oss",
+    "StreamTableSink": "type maxcompute",
 }
 
 

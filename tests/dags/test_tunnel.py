@@ -98,6 +98,22 @@ def test_a_worker_drains_what_is_there_and_the_next_one_what_is_new(cloud, parts
     assert sum(entry.rows for entry in entries) == 2
 
 
+def test_a_worker_keeps_a_table_of_maxcompute_as_the_source_is(cloud, parts):
+    cloud.sql(
+        "create table orders (id bigint not null, city string, primary key (id)) tblproperties ('transactional'='true')"
+    )
+    sink = {"type": "maxcompute", "mode": "upsert", "table": "orders"}
+
+    report = consume({**parts, "sink": sink})
+
+    told = TellStreamOperator(task_id="tell", sink=sink, reports=[report])
+    assert sorted(cloud.maxcompute_rows("orders"), key=lambda row: row["id"]) == [
+        {"id": 1, "city": "Oslo"},
+        {"id": 2, "city": "Köln"},
+    ]
+    assert [asset.uri for asset in told.published] == ["maxcompute://maxcompute_default/orders"]
+
+
 def test_a_tunnel_that_is_not_there_fails_for_good(cloud, parts):
     source = {"table": TABLE, "tunnel": "nothing"}
 

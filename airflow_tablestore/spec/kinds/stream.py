@@ -6,12 +6,22 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter, WithJsonSchema, field_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+    field_validator,
+)
 
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
-from airflow_tablestore.spec.oss_sink import OssSink
+from airflow_tablestore.spec.oss_sink import OssSink, prefix_problems
 from airflow_tablestore.spec.problems import Finding, finding
-from airflow_tablestore.spec.sinks import OSS, known_sink, place_problems, sink_warnings
+from airflow_tablestore.spec.sinks import MAXCOMPUTE, OSS, known_sink, place_problems, sink_warnings
+from airflow_tablestore.spec.stream_table_sink import BASE_PLACEHOLDERS, TIME, StreamTableSink
 from airflow_tablestore.spec.values import (
     CONTINUOUS,
     ON_DATA,
@@ -121,9 +131,20 @@ class StreamOssSink(OssSink):
     )
 
 
+def _type(value: Any) -> str:
+    """Which sink is meant; objects when it does not say, so that the missing key is told."""
+    return "<maxcompute>" if within(value, "type") == MAXCOMPUTE else "<oss>"
+
+
+StreamSink = Annotated[
+    Annotated[StreamOssSink, Tag("<oss>")] | Annotated[StreamTableSink, Tag("<maxcompute>")],
+    Discriminator(_type),
+]
+
+
 class StreamSpec(PipelineSpec):
-    """A stream: a tunnel is drained into objects, by one worker or several. Nothing is lost, and for readers of the
-    channels' manifests nothing comes twice."""
+    """A stream: a tunnel is drained into objects or a table, by one worker or several. Nothing is lost. For readers of
+    the channels' manifests nothing comes twice; what it means for a table is said by the sink's `mode`."""
 
     WORDS: ClassVar[Mapping[str, str]] = {
         "tunnel": "source.tunnel",
@@ -144,20 +165,30 @@ class StreamSpec(PipelineSpec):
     )
     source: TunnelSource = Field(description="Which tunnel is drained.")
     run: RunSettings = Field(default_factory=RunSettings, description="How long a run works, and with how many.")
-    sink: StreamOssSink = Field(description="Where the records go.")
+    sink: StreamSink = Field(
+        description="Where the records go.",
+        examples=[{"type": "maxcompute", "mode": "stream", "table": "events", "partition": "pt={event_time:%Y%m%d}"}],
+    )
 
     @field_validator("sink", mode="before")
     @classmethod
     def _known_sink(cls, value: object) -> object:
-        return known_sink(value, "a stream", (OSS,))
+        return known_sink(value, "a stream", (OSS, MAXCOMPUTE))
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from super().disagreements(data)
-        yield from place_problems(within(data, "sink"), PLACEHOLDERS)
+        sink = within(data, "sink")
+        if within(sink, "type") != MAXCOMPUTE:
+            yield from place_problems(sink, PLACEHOLDERS)
+            return
+        yield from prefix_problems(within(sink, "partition"), (*BASE_PLACEHOLDERS, TIME), "partition")
+        yield from prefix_problems(within(sink, "base_partition"), BASE_PLACEHOLDERS, "base_partition")
 
     def conflicts(self) -> Iterator[Finding]:
         source, run = self.source, self.run
+        if isinstance(self.sink, StreamTableSink):
+            yield from self.sink.conflicts(source.tunnel_type)
         for name in NOT_HONOURED:
             if name in self.limits.model_fields_set:
                 hint = "write run.workers" if name == "workers" else "leave it out"
