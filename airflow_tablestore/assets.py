@@ -72,6 +72,8 @@ def assets_of_sink(sink: Any) -> list[Asset]:
             if "table" in given
             else []
         )
+    if given.get("type") == SCHEME:
+        return assets_of_source(sink)
     return [objects_asset(given["bucket"], given["prefix"])] if {"bucket", "prefix"} <= set(given) else []
 
 

@@ -53,6 +53,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_tablestore.operators.incremental",
                     "airflow_tablestore.operators.delivery",
                     "airflow_tablestore.operators.tunnel",
+                    "airflow_tablestore.operators.restore",
                 ],
             }
         ],

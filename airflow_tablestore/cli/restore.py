@@ -15,7 +15,8 @@ from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.contract import Progress
 from airflow_tablestore.pipeline.restore import restore as engine
-from airflow_tablestore.pipeline.restore.restore import RestorePlan, RestoreReport, RestoreServices
+from airflow_tablestore.pipeline.restore.plan import RestorePlan, RestoreReport
+from airflow_tablestore.pipeline.restore.restore import RestoreServices
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
 from airflow_tablestore.spec.build_restore import restore
 from airflow_tablestore.spec.kinds.restore import RestoreSpec

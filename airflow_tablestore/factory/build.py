@@ -22,6 +22,7 @@ from airflow_tablestore.factory.streams import ALWAYS, stream_schedule, wait_for
 from airflow_tablestore.operators.delivery import AuditDeliveryOperator, CreateDeliveryTaskOperator
 from airflow_tablestore.operators.full_export import export_tasks
 from airflow_tablestore.operators.incremental import window_params, window_tasks
+from airflow_tablestore.operators.restore import restore_tasks
 from airflow_tablestore.operators.tunnel import stream_tasks
 from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
 from airflow_tablestore.spec.values import CONTINUOUS
@@ -153,6 +154,17 @@ def _stream(data: Mapping[str, Any], spec: Any) -> None:
     )
 
 
+def _restore(data: Mapping[str, Any], spec: PipelineSpec) -> None:
+    restore_tasks(
+        pipeline=spec.pipeline,
+        source=literal(data["source"]),
+        sink=literal(data["sink"]),
+        limits=literal(data.get("limits") or {}),
+        timezone=spec.timezone,
+        waits_for_previous_run=spec.self_dependent,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How a kind of pipeline becomes a DAG: its tasks, its schedule, and the params that people can set.
@@ -171,6 +183,7 @@ KINDS = {
     "incremental": Kind(_incremental, _windows, window_params()),
     "delivery": Kind(_delivery, pins=False),
     "stream": Kind(_stream, stream_schedule, pins=False),
+    "restore": Kind(_restore, pins=False),
 }
 
 

@@ -6,6 +6,7 @@ within their bucket.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_tablestore.operators.summary import Summary
     from airflow_tablestore.pipeline.contract import Report, Schema
     from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices
+    from airflow_tablestore.pipeline.sources.objects import ReadColumn
     from airflow_tablestore.pipeline.window import Window
 
 
@@ -55,6 +57,39 @@ class ExportLineage:
             outputFacets={"outputStatistics": counted},
         )
         return OperatorLineage(inputs=[table], outputs=[objects])
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreLineage:
+    """What one restore read and wrote. `columns` are those of the objects that went into the table."""
+
+    instance: str
+    table: str
+    objects: Place
+    columns: Sequence[ReadColumn]
+    rows: int
+
+    def facets(self) -> OperatorLineage[Any, Any]:
+        """Input by its place; output with its columns and rows."""
+        from airflow.providers.common.compat.openlineage.facet import (
+            Dataset,
+            OutputDataset,
+            OutputStatisticsOutputDatasetFacet,
+            SchemaDatasetFacet,
+            SchemaDatasetFacetFields,
+        )
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        fields = [SchemaDatasetFacetFields(name=c.to, type=c.field.type.value) for c in self.columns if c.to]
+        table = OutputDataset(
+            namespace=f"{SCHEME}://{self.instance}",
+            name=self.table,
+            facets={"schema": SchemaDatasetFacet(fields=fields)},
+            outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=self.rows)},
+        )
+        return OperatorLineage(
+            inputs=[Dataset(namespace=self.objects.namespace, name=self.objects.name)], outputs=[table]
+        )
 
 
 def lineage_of_windows(

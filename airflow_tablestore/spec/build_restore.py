@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from airflow_tablestore.pipeline.contract import Column, Limits
@@ -19,12 +20,12 @@ def restore(spec: RestoreSpec, *, run_date: datetime) -> Restore:
     """
     source, sink, limits = spec.source, spec.sink, spec.limits
     wanted: PublishedSource | PlainSource
+    prefix = source_prefix(spec, run_date)
     if source.prefix is None:
         columns = tuple(Column(one.name, ColumnType(one.type)) for one in source.columns or ())
         wanted = PlainSource(source.objects or (), _format(source), columns)
     else:
-        words: dict[str, str | datetime] = {"run_date": run_date, "pipeline": spec.pipeline}
-        wanted = PublishedSource(render(source.prefix, words, spec.timezone), source.run or "")
+        wanted = PublishedSource(prefix, source.run or "")
     return Restore(
         pipeline=spec.pipeline,
         source=wanted,
@@ -37,6 +38,15 @@ def restore(spec: RestoreSpec, *, run_date: datetime) -> Restore:
             threads=limits.threads,
         ),
     )
+
+
+def source_prefix(spec: RestoreSpec, run_date: datetime) -> str:
+    """Where the objects of this run stand; of those named by patterns, what the first pattern fixes."""
+    source = spec.source
+    if source.prefix is None:
+        return re.split(r"[*?\[]", (source.objects or ("",))[0])[0]
+    words: dict[str, str | datetime] = {"run_date": run_date, "pipeline": spec.pipeline}
+    return render(source.prefix, words, spec.timezone)
 
 
 def _format(source: ObjectsSource) -> ReadFormat:

@@ -46,7 +46,7 @@ def operators_page() -> str:
     from airflow_tablestore.factory import dag_from_spec, load_specs
     from airflow_tablestore.hooks.oss import ObjectStoreHook
     from airflow_tablestore.hooks.tablestore import TablestoreHook
-    from airflow_tablestore.operators import delivery, full_export, incremental, tunnel, windows
+    from airflow_tablestore.operators import delivery, full_export, incremental, restore, tunnel, windows
     from airflow_tablestore.operators.links import PublishedObjectsLink
     from airflow_tablestore.sensors import windows as sensors
     from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
@@ -83,6 +83,19 @@ def operators_page() -> str:
                 incremental.PlanWindowOperator,
                 incremental.ExportShardsOperator,
                 incremental.PublishWindowOperator,
+            )
+        ),
+        "## The operators of a restore\n",
+        "How to use them: [restore](../howto/restore.md).\n",
+        _function(restore.restore),
+        _shared(restore.RestoreTask),
+        *(
+            _operator(one, restore.RestoreTask)
+            for one in (
+                restore.PlanRestoreOperator,
+                restore.WritePartOperator,
+                restore.FinishRestoreOperator,
+                restore.RestoreOperator,
             )
         ),
         "## The operators of delivery tasks\n",

@@ -14,24 +14,17 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from airflow_tablestore.consumer.table import Sender
 from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, StartOver
 from airflow_tablestore.pipeline.contract import Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
 from airflow_tablestore.pipeline.restore.job import Restore
+from airflow_tablestore.pipeline.restore.plan import PartReport, RestorePart, RestorePlan, RestoreReport
 from airflow_tablestore.pipeline.run import stopped_by
 from airflow_tablestore.pipeline.sinks.tablestore import RowWriter, make_table, target_keys
-from airflow_tablestore.pipeline.sources.objects import (
-    Found,
-    ListedObject,
-    ObjectReader,
-    ObjectRows,
-    find,
-)
+from airflow_tablestore.pipeline.sources.objects import ListedObject, ObjectReader, ObjectRows, find
 from airflow_tablestore.pipeline.throttle import Throttle
-from airflow_tablestore.wire.table import KeyColumn
 
 PART_BYTES = 256 * 1024 * 1024
 """About so many bytes of objects make one part; a single object is never divided."""
@@ -45,101 +38,22 @@ class RestoreServices:
     store: ObjectReader
 
 
-@dataclass(frozen=True, slots=True)
-class RestorePart:
-    """The work of one task: some objects, in the order of their keys."""
-
-    number: int
-    objects: tuple[ListedObject, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"number": self.number, "objects": [one.to_json() for one in self.objects]}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RestorePart:
-        return cls(data["number"], tuple(ListedObject.from_json(one) for one in data["objects"]))
-
-
-@dataclass(frozen=True, slots=True)
-class RestorePlan:
-    """What a restore will do. `is_new`: the table is not there yet."""
-
-    found: Found
-    keys: tuple[KeyColumn, ...]
-    is_new: bool
-    parts: tuple[RestorePart, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PartReport:
-    """What became of one part: all its rows are written, but for the dirty ones."""
-
-    part: int
-    objects: tuple[str, ...]
-    rows: int
-    written: int
-    dirty: int
-    bytes_read: int
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "part": self.part,
-            "objects": list(self.objects),
-            "rows": self.rows,
-            "written": self.written,
-            "dirty": self.dirty,
-            "bytes_read": self.bytes_read,
-            "seconds": round(self.seconds, 3),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PartReport:
-        return cls(**{**data, "objects": tuple(data["objects"])})
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreReport:
-    """What a restore did, in numbers. `run` is the export's; "" for plain objects."""
-
-    pipeline: str
-    table: str
-    run: str
-    rows: int
-    written: int
-    dirty: int
-    objects: int
-    bytes_read: int
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "pipeline": self.pipeline,
-            "table": self.table,
-            "run": self.run,
-            "rows": self.rows,
-            "written": self.written,
-            "dirty": self.dirty,
-            "objects": self.objects,
-            "bytes_read": self.bytes_read,
-            "seconds": round(self.seconds, 3),
-        }
-
-
-def survey(restore: Restore, services: RestoreServices) -> RestorePlan:
+def survey(restore: Restore, services: RestoreServices, *, most_parts: int = 0) -> RestorePlan:
     """What a restore would do, with everything looked at that can be. Changes nothing.
 
+    :param most_parts: what the executor takes; 0: as many as it takes.
     :raises SpecError: there is no export, or the table is not one that its rows fit.
     :raises ProtocolError: objects are missing, cut or others than the manifest lists.
     """
     found = find(services.store, restore.source)
     keys, is_there = target_keys(services.client, restore.target, found.keys)
-    return RestorePlan(found, keys, not is_there, _divided(found.objects, restore.limits.workers))
+    most = min((limit for limit in (restore.limits.workers, most_parts) if limit), default=0)
+    return RestorePlan(found, keys, not is_there, _divided(found.objects, most))
 
 
-def plan(restore: Restore, services: RestoreServices) -> RestorePlan:
+def plan(restore: Restore, services: RestoreServices, *, most_parts: int = 0) -> RestorePlan:
     """The same, and the table is made if it is missing and shall be."""
-    planned = survey(restore, services)
+    planned = survey(restore, services, most_parts=most_parts)
     if planned.is_new:
         make_table(services.client, restore.target, planned.keys)
     return planned

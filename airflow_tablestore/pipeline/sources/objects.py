@@ -11,7 +11,7 @@ import base64
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
@@ -87,6 +87,27 @@ class Found:
     def rows(self) -> int:
         """Of all objects; -1 when nobody knows."""
         return -1 if any(one.rows < 0 for one in self.objects) else sum(one.rows for one in self.objects)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the objects."""
+        return {
+            "format": asdict(self.format),
+            "columns": [
+                {"name": c.field.name, "type": c.field.type.value, "is_json": c.field.is_json, "to": c.to}
+                for c in self.columns
+            ],
+            "keys": [{"name": key.name, "type": key.type.value} for key in self.keys],
+            "table": self.table,
+            "run": self.run,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], objects: tuple[ListedObject, ...]) -> Found:
+        columns = tuple(
+            ReadColumn(FieldType(c["name"], ColumnType(c["type"]), c["is_json"]), c["to"]) for c in data["columns"]
+        )
+        keys = tuple(KeyColumn(key["name"], ColumnType(key["type"])) for key in data["keys"])
+        return cls(objects, ReadFormat(**data["format"]), columns, keys, data["table"], data["run"])
 
 
 def find(store: ObjectReader, source: PublishedSource | PlainSource) -> Found:

@@ -17,16 +17,8 @@ from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.pipeline.full_export.export import FullExport, ObjectTarget, Services, TableSelection, WriteMode
 from airflow_tablestore.pipeline.full_export.export import run as export
 from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
-from airflow_tablestore.pipeline.restore.restore import (
-    PartReport,
-    RestorePart,
-    RestoreServices,
-    finish,
-    plan,
-    run,
-    survey,
-    write_part,
-)
+from airflow_tablestore.pipeline.restore.plan import PartReport, RestorePart, RestorePlan
+from airflow_tablestore.pipeline.restore.restore import RestoreServices, finish, plan, run, survey, write_part
 from airflow_tablestore.wire.row import ColumnType, Row
 from airflow_tablestore.wire.table import KeyColumn
 from tests.conformance.memory_store import MemoryStore
@@ -372,6 +364,8 @@ def test_parts_and_reports_pass_through_json():
     report = write_part(restore(), services, planned, part)
 
     assert RestorePart.from_json(json.loads(json.dumps(part.to_json()))) == part
+    head = json.loads(json.dumps(planned.head_json()))
+    assert RestorePlan.from_json(head, [one.to_json() for one in planned.parts]) == planned
     again = PartReport.from_json(json.loads(json.dumps(report.to_json())))
     assert replace(again, seconds=0) == replace(report, seconds=0)
 

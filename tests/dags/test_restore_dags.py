@@ -1,0 +1,150 @@
+"""Restores as Airflow runs them: a spec's mapped tasks, a group by hand, one task, and what a cleared task does."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_tablestore.cli import main
+from airflow_tablestore.cli.session import OK, Session
+from airflow_tablestore.errors import SpecError
+from airflow_tablestore.factory import import_spec
+from airflow_tablestore.operators.restore import RestoreOperator, restore
+
+ROWS = [{"uid": f"user_{n % 7}", "n": n, "text": [None, "", "ü"][n % 3], "score": n / 3} for n in range(60)]
+KEY_ONLY = {"uid": "only a key", "n": 1}
+SOURCE = {"type": "oss", "bucket": "backup", "prefix": "gps/full/"}
+SINK = {"type": "tablestore", "table": "copy", "create_table": True}
+
+
+@pytest.fixture
+def exported(tablestore_cloud, tmp_path):
+    """A cloud in which the table `rides` was exported into two objects."""
+    cloud = tablestore_cloud
+    cloud.make_table("rides", key={"uid": str, "n": int}, rows=[*ROWS, KEY_ONLY])
+    spec = tmp_path / "export.yaml"
+    spec.write_text(
+        "pipeline: out\nkind: full_export\nsource: {table: rides, split: [user_3]}\n"
+        f"sink: {{type: oss, bucket: {cloud.bucket}, prefix: {cloud.prefix}}}\n"
+    )
+    assert main(["run", str(spec)], Session(out=io.StringIO(), err=io.StringIO())) == OK
+    return cloud
+
+
+def source(cloud):
+    return {"type": "oss", "bucket": cloud.bucket, "prefix": cloud.prefix}
+
+
+def xcom(run, task, key="return_value"):
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        found = session.scalars(select(XComModel).where(XComModel.run_id == run.run_id, XComModel.dag_id == run.dag_id))
+        return next(XComModel.deserialize_value(x) for x in found if (x.task_id, x.key) == (task, key))
+
+
+def asset_events(run):
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(AssetModel.uri, AssetEvent.extra).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        return dict(session.execute(query.where(AssetEvent.source_run_id == run.run_id)).all())
+
+
+@pytest.mark.slow
+def test_a_spec_restores_a_table_in_mapped_tasks(exported, tmp_path, monkeypatch, run_dag):
+    monkeypatch.setattr("airflow_tablestore.pipeline.restore.restore.PART_BYTES", 1)
+    spec = tmp_path / "back.yaml"
+    spec.write_text(json.dumps({"pipeline": "back", "kind": "restore", "source": source(exported), "sink": SINK}))
+    (dag,), errors = import_spec(spec)
+
+    run = run_dag(dag)
+    report, tasks = xcom(run, "finish"), run.get_task_instances()
+
+    assert errors == []
+    assert run.state == "success"
+    assert exported.rows("copy") == exported.rows("rides")
+    assert {k: report[k] for k in ("rows", "written", "dirty", "objects")} == {
+        "rows": len(ROWS) + 1,
+        "written": len(ROWS) + 1,
+        "dirty": 0,
+        "objects": 2,
+    }
+    assert sorted(t.map_index for t in tasks if t.task_id == "write") == [0, 1]
+    assert all("out-" in t.rendered_map_index for t in tasks if t.task_id == "write")
+    assert asset_events(run)["tablestore://tablestore_default/copy"]["written"] == len(ROWS) + 1
+    assert "prefix=" in xcom(run, "plan", "_link_PublishedObjectsLink")
+
+
+@pytest.mark.slow
+def test_a_group_by_hand_renders_templates_and_runs_again(exported, run_dag):
+    with DAG("back_by_hand", schedule=None, params={"table": "copy"}) as dag:
+        restore(pipeline="back", source=source(exported), sink={**SINK, "table": "{{ params.table }}"})
+
+    first = run_dag(dag)
+    again = run_dag(dag)
+
+    assert (first.state, again.state) == ("success", "success")
+    assert exported.rows("copy") == exported.rows("rides")
+
+
+@pytest.mark.slow
+def test_one_task_restores_a_table_and_refuses_a_damaged_export(exported, run_dag, capsys):
+    with DAG("back_in_one", schedule=None) as dag:
+        RestoreOperator(task_id="restore", pipeline="back", source=source(exported), sink=SINK, retries=0)
+
+    whole = run_dag(dag)
+    key = next(key for key in exported.objects() if key.endswith(".parquet"))
+    exported.put_object(key, b"cut")
+    damaged = run_dag(dag)
+
+    assert whole.state == "success"
+    assert exported.rows("copy") == exported.rows("rides")
+    assert damaged.state == "failed"
+    assert f"{key} has 3 bytes instead of" in capsys.readouterr().out
+
+
+def test_a_wrong_argument_is_found_while_the_dag_is_parsed():
+    with DAG("back", schedule=None), pytest.raises(SpecError, match="did you mean 'table'"):
+        restore(pipeline="back", source=SOURCE, sink={"type": "tablestore", "tabel": "copy"})
+
+
+def test_the_table_is_the_asset_of_the_last_task_alone():
+    with DAG("back", schedule=None) as dag:
+        restore(pipeline="back", source=SOURCE, sink=SINK, pool="restores")
+
+    tasks = {task.task_id: task for task in dag.tasks}
+    assert list(tasks) == ["restore.plan", "restore.write", "restore.finish"]
+    assert tasks["restore.write"].is_mapped
+    assert [asset.uri for asset in tasks["restore.finish"].outlets] == ["tablestore://tablestore_default/copy"]
+    assert [asset.uri for asset in tasks["restore.plan"].inlets] == ["oss://backup/gps/full"]
+    assert tasks["restore.plan"].outlets == []
+    assert {task.pool for task in tasks.values()} == {"restores"}
+
+
+def test_lineage_holds_objects_columns_and_rows():
+    from airflow_tablestore.operators.lineage import RestoreLineage
+    from airflow_tablestore.operators.places import Dataset
+    from airflow_tablestore.pipeline.formats.reading import FieldType
+    from airflow_tablestore.pipeline.sources.objects import ReadColumn
+    from airflow_tablestore.wire.row import ColumnType
+
+    columns = [
+        ReadColumn(FieldType("UID", ColumnType.STRING), "uid"),
+        ReadColumn(FieldType("x", ColumnType.STRING), ""),
+    ]
+
+    facets = RestoreLineage("demo", "copy", Dataset("oss://backup", "gps/full"), columns, 7).facets()
+
+    (objects,), (table,) = facets.inputs, facets.outputs
+    assert (objects.namespace, objects.name) == ("oss://backup", "gps/full")
+    assert (table.namespace, table.name) == ("tablestore://demo", "copy")
+    assert [(f.name, f.type) for f in table.facets["schema"].fields] == [("uid", "string")]
+    assert table.outputFacets["outputStatistics"].rowCount == 7
