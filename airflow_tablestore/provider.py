@@ -180,5 +180,10 @@ _TABLESTORE_CONNECTION = {
             "description": "How long one request may wait for its answer. Empty: the package's default.",
             "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 600},
         },
+        "compress": {
+            "label": "Compress",
+            "description": "deflate asks for compressed answers, for links below a gigabit a second. Empty: none.",
+            "schema": {"type": ["string", "null"], "enum": ["", "deflate", None]},
+        },
     },
 }

@@ -20,8 +20,8 @@ from airflow_tablestore import __version__
 from airflow_tablestore.client.endpoint import Endpoint
 from airflow_tablestore.client.retry import DAMAGED_BODY, OnRetry, RetryPolicy, may_repeat
 from airflow_tablestore.client.transport import Answer, Transport
-from airflow_tablestore.errors import Rejected, RequestError, RetryLater
-from airflow_tablestore.wire import sign
+from airflow_tablestore.errors import ProtocolError, Rejected, RequestError, RetryLater
+from airflow_tablestore.wire import compress, sign
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.error import read_error
 from airflow_tablestore.wire.sign import Credentials
@@ -156,22 +156,25 @@ class Client:
             now=self._surroundings.now(),
             api_version=call.api_version,
             region=self.endpoint.region,
+            extra={compress.TYPE: compress.DEFLATE} if self.endpoint.deflates else None,
         )
         headers = request.headers | {"User-Agent": f"airflow-tablestore/{__version__}"}
-        answer = self._transport.post(call.uri, headers, call.body)
+        answer = self._inflated(call, self._transport.post(call.uri, headers, call.body))
         self._check(call, answer, credentials.access_key_id, request.key)
         return call.read(answer.body)
+
+    def _inflated(self, call: Call[Any], answer: Answer) -> Answer:
+        try:
+            body = compress.inflated(answer.headers, answer.body)
+        except ProtocolError as error:
+            raise _damaged(call, answer, f"{error}.") from error
+        return answer if body is answer.body else replace(answer, body=body)
 
     def _check(self, call: Call[Any], answer: Answer, access_key_id: str, key: bytes) -> None:
         """Nothing for a success of the service's own; else the error that the answer is."""
         if self._checks_bodies and not sign.body_is_whole(answer.headers, answer.body):
-            raise RetryLater(
-                f"the answer's {len(answer.body)} bytes are not those that the service sent (MD5).",
-                operation=call.operation,
-                code=DAMAGED_BODY,
-                status=answer.status,
-                request_id=answer.headers.get(sign.REQUEST_ID, ""),
-            )
+            message = f"the answer's {len(answer.body)} bytes are not those that the service sent (MD5)."
+            raise _damaged(call, answer, message)
         told = sign.response_date(answer.headers)
         if told is not None:
             self._compare_clocks(call, told)
@@ -207,6 +210,16 @@ class Client:
         listeners = [listener for listener in (self._on_retry, on_retry) if listener is not None]
         for listener in listeners or [_to_log]:
             listener(reason)
+
+
+def _damaged(call: Call[Any], answer: Answer, message: str) -> RetryLater:
+    return RetryLater(
+        message,
+        operation=call.operation,
+        code=DAMAGED_BODY,
+        status=answer.status,
+        request_id=answer.headers.get(sign.REQUEST_ID, ""),
+    )
 
 
 def _to_log(reason: str) -> None:

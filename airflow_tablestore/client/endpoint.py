@@ -18,6 +18,7 @@ class Endpoint:
     :param security_token: of temporary keys (STS).
     :param region: set ("cn-hangzhou") signs requests with V4; None with V2.
     :param timeout_seconds: how long one answer may take; connecting gets at most ten seconds of it.
+    :param deflates: asks for deflated answers, for links below a gigabit; a service that cannot answers as ever.
     :raises SpecError: every setting that cannot be used.
     """
 
@@ -28,6 +29,7 @@ class Endpoint:
     security_token: str | None = field(default=None, repr=False)
     region: str | None = None
     timeout_seconds: float = 60
+    deflates: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", self.url.strip().rstrip("/"))

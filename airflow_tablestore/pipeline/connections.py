@@ -133,6 +133,9 @@ def tablestore_endpoint(fields: Fields) -> Endpoint:
     settings: dict[str, Any] = {}
     if timeout:
         settings["timeout_seconds"] = _seconds(fields, timeout)
+    compress = fields.text("compress").lower()
+    if compress not in ("", "none", "deflate"):
+        raise _wrong(fields.conn_id, f"has an extra 'compress' that is {compress!r}", "write deflate, or leave it out")
     try:
         return Endpoint(
             url,
@@ -141,6 +144,7 @@ def tablestore_endpoint(fields: Fields) -> Endpoint:
             (fields.password or "").strip() or fields.text("access_key_secret"),
             security_token=fields.text("sts_token", "security_token") or None,
             region=fields.text("region") or None,
+            deflates=compress == "deflate",
             **settings,
         )
     except SpecError as error:

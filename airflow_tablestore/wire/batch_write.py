@@ -26,13 +26,17 @@ class Action(enum.Enum):
 
     PUT = "put"
     UPDATE = "update"
+    DELETE = "delete"
     PUT_NEW = "put_new"
     """A put that is refused with OTSConditionCheckFail when the row is there: an update of a row without cells."""
 
 
+_TYPES = {Action.UPDATE: table_pb2.UPDATE, Action.DELETE: table_pb2.DELETE}
+
+
 @dataclass(frozen=True, slots=True)
 class RowWrite:
-    """One row of a batch; `block` is a PlainBuffer block as `encode_put` or `encode_update` gives it."""
+    """One row of a batch; `block` is a PlainBuffer block as the encoder of its action gives it."""
 
     action: Action
     block: bytes
@@ -46,8 +50,7 @@ def batch_write(table: str, rows: Sequence[RowWrite]) -> Call[tuple[RequestError
     request = table_pb2.BatchWriteRowRequest()
     asked = request.tables.add(table_name=table)
     for row in rows:
-        kind = table_pb2.UPDATE if row.action is Action.UPDATE else table_pb2.PUT
-        change = asked.rows.add(type=kind, row_change=row.block)
+        change = asked.rows.add(type=_TYPES.get(row.action, table_pb2.PUT), row_change=row.block)
         is_new = row.action is Action.PUT_NEW
         change.condition.row_existence = table_pb2.EXPECT_NOT_EXIST if is_new else table_pb2.IGNORE
     reader = partial(_read_results, table=table, count=len(rows))

@@ -145,13 +145,22 @@ def verify_request(
 
 
 def sign_response(
-    uri: str, body: bytes, *, access_key_id: str, key: bytes, request_id: str, now: datetime
+    uri: str,
+    body: bytes,
+    *,
+    access_key_id: str,
+    key: bytes,
+    request_id: str,
+    now: datetime,
+    extra: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The headers of an answer. They are signed as a set: adding an `x-ots-*` header afterwards breaks the signature.
 
+    :param body: as the caller reads it, inflated.
     :param key: `Caller.key` of the request.
+    :param extra: further `x-ots-*` headers, which are signed too.
     """
-    headers = unsigned_response(body, request_id=request_id, now=now)
+    headers = unsigned_response(body, request_id=request_id, now=now) | dict(extra or {})
     headers[AUTHORIZATION] = authorization(uri, headers, access_key_id=access_key_id, key=key)
     return headers
 

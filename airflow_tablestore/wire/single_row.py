@@ -89,10 +89,19 @@ def _read_row(body: bytes) -> Row | None:
     return rows[0] if rows else None
 
 
-def create_table(table: str, keys: Iterable[KeyColumn], ttl_seconds: int = -1) -> Call[None]:
-    """Make a table without reserved throughput, with one version of each cell.
+def create_table(
+    table: str,
+    keys: Iterable[KeyColumn],
+    ttl_seconds: int = -1,
+    *,
+    max_versions: int = 1,
+    deviation_seconds: int | None = None,
+) -> Call[None]:
+    """Make a table without reserved throughput.
 
     :param ttl_seconds: how long a cell is kept after it was written; -1: for good. At least a day.
+    :param max_versions: of each cell.
+    :param deviation_seconds: how far from now a version may be that a writer names; None: the service's own, a day.
     """
     request = table_pb2.CreateTableRequest()
     request.table_meta.table_name = table
@@ -100,7 +109,9 @@ def create_table(table: str, keys: Iterable[KeyColumn], ttl_seconds: int = -1) -
         request.table_meta.primary_key.add(name=key.name, type=_KEY_TYPES[key.type])
     request.reserved_throughput.capacity_unit.read = request.reserved_throughput.capacity_unit.write = 0
     request.table_options.time_to_live = ttl_seconds
-    request.table_options.max_versions = 1
+    request.table_options.max_versions = max_versions
+    if deviation_seconds is not None:
+        request.table_options.deviation_cell_version_in_sec = deviation_seconds
     return Call("/CreateTable", request.SerializeToString(), _read_created, subject=f"table {table}")
 
 

@@ -63,7 +63,8 @@ class StreamDetails:
 class TableDescription:
     """What the service says about a table. `defined` are the columns that were declared; any other may exist too.
 
-    `ttl_seconds` is -1 for rows that stay; read and write units are the reserved ones.
+    `ttl_seconds` is -1 for rows that stay; a version that a writer names may be `deviation_seconds` from now; read and
+    write units are the reserved ones.
     """
 
     name: str
@@ -74,6 +75,7 @@ class TableDescription:
     stream: StreamDetails | None = None
     reserved_read_units: int = 0
     reserved_write_units: int = 0
+    deviation_seconds: int = 86400
 
 
 def describe_table(table: str) -> Call[TableDescription]:
@@ -120,6 +122,7 @@ def _read_description(body: bytes) -> TableDescription:
         stream=_stream(answer.stream_details),
         reserved_read_units=reserved.read,
         reserved_write_units=reserved.write,
+        deviation_seconds=options.deviation_cell_version_in_sec or 86400,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from tablestore import BatchWriteRowRequest as Batch
@@ -28,26 +29,35 @@ from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.server import Server
 from airflow_tablestore.emulator.tablestore.app import TablestoreApp
 from airflow_tablestore.errors import Rejected
+from airflow_tablestore.wire.compress import DEFLATE, TYPE, inflated
 from airflow_tablestore.wire.decode import Wanted, decoder
 from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, ColumnType
+from airflow_tablestore.wire.sign import Credentials, sign_request, verify_response
 from airflow_tablestore.wire.table import (
     KeyColumn,
     RangeRead,
     TableDescription,
     compute_split_points,
     describe_table,
+    get_range,
     list_tables,
 )
 
+ENDS = tuple((("city", end), ("id", end)) for end in (INF_MIN, INF_MAX))
 ANYWAY = Condition(RowExistenceExpectation.IGNORE)
 CITIES = ["", "Köln", "köln", "oslo", "\uffff", "\U0001f600"]
 KEYS = [(city, number) for city in CITIES for number in range(-100, 100)]  # in the table's order, unless it is wrong
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server(TablestoreApp(None, demo_accounts(), Clock())) as running:
+def app() -> TablestoreApp:
+    return TablestoreApp(None, demo_accounts(), Clock())
+
+
+@pytest.fixture(scope="module")
+def server(app: TablestoreApp) -> Iterator[Server]:
+    with Server(app) as running:
         yield running
 
 
@@ -192,3 +202,29 @@ def test_a_range_that_the_service_refuses_is_not_repeated(client, table):
 
     with pytest.raises(Rejected, match="OTSParameterInvalid"):
         list(pages(client, RangeRead(table, begin, end)))
+
+
+def test_deflated_answers_hold_the_same_rows(table, client):
+    plain = b"".join(bytes(page.rows) for page in pages(client, RangeRead(table, *ENDS)))
+
+    with Client(replace(client.endpoint, deflates=True)) as other:
+        assert b"".join(bytes(page.rows) for page in pages(other, RangeRead(table, *ENDS))) == plain
+
+
+def test_an_answer_is_deflated_for_who_asks_for_it(app, table):
+    asked = get_range(RangeRead(table, *ENDS))
+    credentials = Credentials(DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET)
+
+    def answered(extra: dict[str, str]) -> tuple[dict[str, str], bytes]:
+        signed = sign_request(
+            asked.uri, asked.body, credentials=credentials, instance="demo", now=datetime.now(UTC), extra=extra
+        )
+        status, headers, body = app.answer("POST", asked.uri, signed.headers, asked.body)
+        assert status == 200
+        verify_response(asked.uri, status, headers, access_key_id=DEMO_ACCESS_KEY_ID, key=signed.key)
+        return headers, body
+
+    (_, plain), (headers, sent) = answered({}), answered({TYPE: DEFLATE})
+
+    assert inflated(headers, sent) == plain
+    assert len(sent) < len(plain) / 10

@@ -23,6 +23,7 @@ from airflow_tablestore.emulator.tablestore.faulty import faulty
 from airflow_tablestore.emulator.tablestore.service import Service
 from airflow_tablestore.emulator.tablestore.validation import Limits
 from airflow_tablestore.errors import Rejected
+from airflow_tablestore.wire.compress import DEFLATE, TYPE, deflated
 from airflow_tablestore.wire.proto import table_pb2 as pb
 from airflow_tablestore.wire.sign import KEY_ID, Caller, sign_response, unsigned_response, verify_request
 
@@ -106,10 +107,11 @@ class TablestoreApp:
         now = datetime.now(UTC)
         if caller is None:
             return status, unsigned_response(answer, request_id=request_id, now=now), answer
+        more, sent = deflated(answer) if answer and headers.get(TYPE) == DEFLATE else ({}, answer)
         signed = sign_response(
-            uri, answer, access_key_id=headers[KEY_ID], key=caller.key, request_id=request_id, now=now
+            uri, answer, access_key_id=headers[KEY_ID], key=caller.key, request_id=request_id, now=now, extra=more
         )
-        return status, signed, answer
+        return status, signed, sent
 
 
 def _told(code: str, message: str) -> bytes:

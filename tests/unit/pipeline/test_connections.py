@@ -106,6 +106,12 @@ def test_extras_of_a_tablestore_connection_are_used():
     assert endpoint.timeout_seconds == 7
 
 
+def test_answers_are_asked_for_deflated_only_on_request():
+    asked = [tablestore_endpoint(tablestore(extra=extra)).deflates for extra in ({}, {"compress": "deflate"})]
+
+    assert asked == [False, True]
+
+
 def test_a_host_without_a_scheme_is_reached_over_tls():
     assert tablestore_endpoint(tablestore(host="inst.ots.com", port=443)).url == "https://inst.ots.com"
 
@@ -128,6 +134,7 @@ def test_a_port_joins_the_endpoint():
         ({"password": " "}, "no access_key_secret is given"),
         ({"conn_type": "mysql"}, "is of type 'mysql'"),
         ({"extra": {"timeout_seconds": "soon"}}, "no number"),
+        ({"extra": {"compress": "lz4"}}, "'compress' that is 'lz4'"),
     ],
 )
 def test_a_tablestore_connection_that_cannot_work_is_told_why(changes, said):
