@@ -23,6 +23,10 @@ class Origin(Protocol):
     def next_number(self) -> int:
         """The number of the next checkpoint."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the channel is still this client's."""
+
     def done(self, batch: Batch) -> bool:
         """Notes that a batch is done; False when the channel is somebody else's now."""
 
@@ -51,6 +55,11 @@ class Batch:
     def channel(self) -> str:
         """The channel's id."""
         return self.at.channel_id
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the channel is still this worker's, as far as it knows; else others read the records again."""
+        return self.origin.is_current
 
     @property
     def read_units(self) -> int:

@@ -159,6 +159,11 @@ class Run:
             self.done(one)
 
     @property
+    def is_current(self) -> bool:
+        """Whether the channel is still this client's, as far as it has heard."""
+        return self._is_mine and self._wiring.is_alive()
+
+    @property
     def next_number(self) -> int:
         """The number of the next checkpoint."""
         return self._checkpoints.number + 1

@@ -125,29 +125,43 @@ class RowWriter:
         self._keys: set[PrimaryKey] = set()
         self._bytes = 0
         self._flying: dict[Future[_Outcome], set[PrimaryKey]] = {}
-        self.written = self.dirty = 0
+        self.written = self.dirty = self.requests = 0
 
     def write(self, row: Row) -> None:
         """Take one row. An error may be about an earlier one."""
         try:
-            pending = _Pending(row.key, _encoded(row, self._target.mode))
+            write = _encoded(row, self._target.mode)
         except RecordError as error:
             self._dirty(row.key, str(error))
-            return
-        size = len(pending.write.block)
+        else:
+            self.send(row.key, write)
+
+    def send(self, key: PrimaryKey, write: RowWrite) -> None:
+        """Take one write of a row. An error may be about an earlier one."""
+        size = len(write.block)
         is_full = len(self._batch) >= self._target.batch_rows or self._bytes + size > BATCH_BYTES
-        if self._batch and (is_full or row.key in self._keys):
+        if self._batch and (is_full or key in self._keys):
             self._send()
-        self._batch.append(pending)
-        self._keys.add(row.key)
+        self._batch.append(_Pending(key, write))
+        self._keys.add(key)
         self._bytes += size
 
-    def finish(self) -> None:
-        """Write what is left and wait until all of it is written."""
+    def flush(self) -> None:
+        """Write what was taken and wait until all of it is written."""
         if self._batch:
             self._send()
         while self._flying:
             self._land()
+
+    def discard(self) -> None:
+        """Forget what was taken; what is on its way lands, whatever becomes of it."""
+        self._batch, self._keys, self._bytes = [], set(), 0
+        wait(self._flying)
+        self._flying.clear()
+
+    def finish(self) -> None:
+        """The same, and no more is taken."""
+        self.flush()
         self._pool.shutdown()
 
     def abort(self) -> None:
@@ -162,6 +176,7 @@ class RowWriter:
             self._land()
         if self._paced is not None:
             self._paced(len(batch), size)
+        self.requests += 1
         self._flying[self._pool.submit(self._deliver, batch)] = keys
 
     def _land(self) -> None:

@@ -18,9 +18,7 @@ from airflow_tablestore.consumer.tunnel import Batch, Settings, TunnelReader, Un
 from airflow_tablestore.errors import Superseded
 from airflow_tablestore.pipeline.contract import Limits, Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords, DirtySample
-from airflow_tablestore.pipeline.target import ObjectTarget
-from airflow_tablestore.pipeline.tunnel.sink import Job, Receipt, Refused, TunnelSink, tunnel_sink
-from airflow_tablestore.pipeline.tunnel.table_target import StreamTable
+from airflow_tablestore.pipeline.tunnel.sink import Job, Receipt, Refused, Target, TunnelSink, tunnel_sink
 from airflow_tablestore.pipeline.tunnel.tunnels import Wanted, ensure_tunnel, find_tunnel
 from airflow_tablestore.wire.table import describe_table
 from airflow_tablestore.wire.tunnel_channel import Checkpoint, Place
@@ -51,7 +49,7 @@ class Drain:
 
     pipeline: str
     wanted: Wanted
-    target: ObjectTarget | StreamTable
+    target: Target
     creates: bool = False
     until_caught_up: bool = True
     at_most_seconds: float | None = None
@@ -100,7 +98,8 @@ def drain(
 ) -> DrainReport:
     """Works on the tunnel until its end, until it has caught up, until its time is over, or until it is told to stop.
 
-    :param place: what the target's connection leads to: a `Store` for objects, a `Warehouse` for a table.
+    :param place: what the target's connection leads to: a `Store` for objects, a `Warehouse` or a `Client`
+        for a table.
     :raises SpecError: the tunnel is not there or not as it is wanted, or the sink cannot take its records.
     :raises DirtyLimitExceeded: a record cannot be written; it and what follows it are not confirmed.
     """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from airflow_tablestore.pipeline.target import ObjectTarget
+from airflow_tablestore.pipeline.tunnel.copy_target import TableCopy
 from airflow_tablestore.pipeline.tunnel.table_target import StreamTable, TableMode
 
 if TYPE_CHECKING:
@@ -103,13 +104,21 @@ class TunnelSink(Protocol):
         ...
 
 
-def tunnel_sink(target: ObjectTarget | StreamTable, place: Any, job: Job) -> TunnelSink:
+Target = ObjectTarget | StreamTable | TableCopy
+"""Where a tunnel may be drained into."""
+
+
+def tunnel_sink(target: Target, place: Any, job: Job) -> TunnelSink:
     """The sink of a target; `place` is what its connection leads to.
 
     :raises SpecError: the place cannot take the records.
     """
     if isinstance(target, StreamTable):
         return _table_sink(cast("Warehouse", place), target, job)
+    if isinstance(target, TableCopy):
+        from airflow_tablestore.pipeline.tunnel.copy_sink import TunnelCopy
+
+        return TunnelCopy(cast("Client", place), target, job)
     from airflow_tablestore.pipeline.tunnel.objects import TunnelObjects
 
     return TunnelObjects(cast("Store", place), target, job)

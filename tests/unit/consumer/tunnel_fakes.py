@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
+from airflow_tablestore.client import Endpoint
 from airflow_tablestore.emulator.tablestore.errors import ServiceError
 from airflow_tablestore.wire.error import read_error
 from airflow_tablestore.wire.proto import table_pb2 as pb
@@ -15,6 +16,7 @@ class LocalClient:
 
     def __init__(self, service):
         self.service = service
+        self.endpoint = Endpoint("http://127.0.0.1:1", "demo", "id", "secret")
         self.sent = []
         self._lock = threading.Lock()
         self._failing = defaultdict(list)
