@@ -21,6 +21,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._entries: deque[_Entry] = deque()
+        self._has_gap = False  # something was forgotten that nobody has done: nothing behind it may count
         self.reached: str | None = None
         """The newest position before which everything is done; None: nothing yet."""
 
@@ -35,6 +36,8 @@ class Ledger:
 
     def pass_over(self, token: str) -> None:
         """Notes a position that was reached without a record."""
+        if self._has_gap:
+            return
         if self._entries and self._entries[-1].batch is None:
             self._entries[-1].token = token
         else:
@@ -60,11 +63,13 @@ class Ledger:
         wanted = set(batches)
         for place, entry in enumerate(self._entries):
             if entry.batch in wanted:
+                self._has_gap = True
                 self._entries = deque(list(self._entries)[:place])
                 return
 
     def give_up(self) -> None:
-        """Forgets everything that is not done."""
+        """Forgets everything that is not done. A page that comes in later must not move the position over it."""
+        self._has_gap = self._has_gap or bool(self._entries)
         self._entries.clear()
 
     def _advance(self) -> None:

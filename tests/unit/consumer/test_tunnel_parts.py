@@ -119,6 +119,17 @@ def test_what_is_withdrawn_is_not_reached():
     assert (ledger.reached, ledger.is_clear) == ("1", True)
 
 
+def test_a_page_that_comes_in_after_giving_up_does_not_confirm_what_was_given_up():
+    ledger = Ledger()
+    ledger.pass_over("0")
+    ledger.add(batch("1"))
+
+    ledger.give_up()
+    ledger.pass_over("2")
+
+    assert (ledger.reached, ledger.is_clear) == ("0", True)
+
+
 def test_up_to_names_what_a_commit_confirms():
     ledger, batches = Ledger(), [batch(str(n)) for n in range(3)]
     for one in batches:
