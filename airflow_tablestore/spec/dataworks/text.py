@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.spec.document import read_text
 
 VARIABLE = re.compile(r"[$#](?:\{[^{}\n\"]*\}|\[[^\[\]\n\"]*\])")
 _STRING = r'"(?:[^"\\\n]|\\.)*"'
 _LINE = re.compile(
-    rf"(?:[\s{{}}\[\],:]|{_STRING}|-?\d[\d.eE+-]*+|true|false|null|{VARIABLE.pattern})*+(?:(?:#|//).*)?$"
+    rf"(?:[\s{{}}\[\],:]|{_STRING}|-?\d[\d.eE+-]*+|true|false|null|{VARIABLE.pattern})*+(?:(?:#|//|/\*).*)?$"
 )
 _KEY = re.compile(r'"\s*:')
 _STAND_IN = 0xE000
@@ -47,9 +48,15 @@ def read_job(text: str, file: str = "") -> JobText:
         data = json.loads(plain, object_pairs_hook=_pairs, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise SpecError([_problem(error, text, file)]) from error
-    except (RecursionError, _Unclear) as error:
-        told = str(error) if isinstance(error, _Unclear) else "is nested too deep"
-        raise SpecError([_placed(told, plain, file, getattr(error, "key", ""))]) from error
+    except RecursionError as error:
+        raise SpecError([Problem("is nested too deep", file=file, line=1, column=1)]) from error
+    except _Unclear as error:
+        raise SpecError(_doubled(plain, file) or [_placed(error, plain, file)]) from error
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        told = "holds half of a character, such as \\ud800 alone"
+        raise SpecError([Problem(told, file=file, line=1, column=1)]) from error
     if not isinstance(data, dict):
         raise SpecError([Problem("is no job: it must be one object in braces", file=file, line=1, column=1)])
     return JobText(_with_variables(data, scan.variables), plain, tuple(scan.prose))
@@ -138,8 +145,8 @@ class _Scan:
 class _Unclear(Exception):
     """What JSON allows and a job must not hold. Never leaves this module."""
 
-    def __init__(self, told: str, key: str = "") -> None:
-        self.key = key
+    def __init__(self, told: str, word: str) -> None:
+        self.word = word
         super().__init__(told)
 
 
@@ -174,8 +181,13 @@ def _problem(error: json.JSONDecodeError, text: str, file: str) -> Problem:
     return Problem(f"is not JSON: {said}", hint, file=file, line=error.lineno, column=error.colno)
 
 
-def _placed(told: str, plain: str, file: str, word: str) -> Problem:
-    """A problem at the last place of a word: json tells no place for what it reads without complaint."""
-    at = max(plain.rfind(f'"{word}"'), plain.rfind(word), 0) if word else 0
+def _doubled(plain: str, file: str) -> tuple[Problem, ...]:
+    """The keys that stand twice in one object, each at its place: JSON of one object is YAML, too."""
+    return tuple(one for one in read_text(plain, file).problems if "second time" in one.message)
+
+
+def _placed(error: _Unclear, plain: str, file: str) -> Problem:
+    """A problem at the word that it is about; json tells no place for what it reads without complaint."""
+    at = max(plain.find(error.word), 0)
     before = plain[:at]
-    return Problem(told, file=file, line=before.count("\n") + 1, column=at - (before.rfind("\n") + 1) + 1)
+    return Problem(str(error), file=file, line=before.count("\n") + 1, column=at - before.rfind("\n"))

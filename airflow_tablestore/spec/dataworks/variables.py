@@ -1,8 +1,9 @@
 """Scheduling variables of DataWorks: what time they mean, counted from the scheduled time, and the placeholder for it.
 
 `$[yyyymmddhh24miss-10/24/60]` is the scheduled time less ten minutes (fractions are of a day), `${yyyymmdd-1}` counts
-from the business date, which is the day before, `${bdp.system.bizdate}` is that date. `#` in the place of `$` means the
-same. Source: DataWorks documentation, "Supported formats of scheduling parameters".
+from the business date, which is the day before, `${bdp.system.bizdate}` is that date. A business date has no time of
+day, so braces around one mean the scheduled time, too. `#` in the place of `$` means the same.
+Source: DataWorks documentation, "Supported formats of scheduling parameters".
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _expression(inner: str, is_business_date: bool) -> Meant | None:
     found = _EXPRESSION.fullmatch(inner)
     if found is None or not re.search("yy|mm|dd|hh|mi|ss", inner, re.IGNORECASE):
         return None
-    base = -DAY if is_business_date else timedelta(0)
+    base = -DAY if is_business_date and not re.search("hh|mi|ss", found[1], re.IGNORECASE) else timedelta(0)
     if found[3] is None:
         return Meant(strftime(found[1]), base)
     days = Fraction(int(found[3]))

@@ -101,7 +101,10 @@ def _scalar(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     is_plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS and not re.search(r"[{}%]|:$", value)
-    return value if is_plain else json.dumps(value, ensure_ascii=not value.isprintable())
+    if is_plain:
+        return value
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)
 
 
 # ---- the report

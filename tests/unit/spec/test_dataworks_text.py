@@ -1,0 +1,87 @@
+"""The text of jobs: the liberties that people take with JSON, and errors at the author's own line and column."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_tablestore.errors import SpecError
+from airflow_tablestore.spec.dataworks.text import read_job
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ('{"a": 1} # note', {"a": 1}),
+        ('{"a": 1, // note\n"b": 2}', {"a": 1, "b": 2}),
+        ('{"a": 1,/* note\n over lines */ "b": 2}', {"a": 1, "b": 2}),
+        ('# first\n{"a": [1, 2,],\n}', {"a": [1, 2]}),
+        ('{"a": [1, # one\n 2, # two\n ] // all\n , }', {"a": [1, 2]}),
+        ('{"a": "http://x#y, /* z */"}', {"a": "http://x#y, /* z */"}),
+        ('{"a": "say \\"#\\" // here"}', {"a": 'say "#" // here'}),
+        (
+            '{"a": ${x}, "b": $[yyyymmdd-1], "c": #{y}, "d": #[hh24]}',
+            {"a": "${x}", "b": "$[yyyymmdd-1]", "c": "#{y}", "d": "#[hh24]"},
+        ),
+        ('{"a": [${x}, ${y}]}', {"a": ["${x}", "${y}"]}),
+        ('\ufeff{"a":\t1}\r\n', {"a": 1}),
+        ('{"a": "", "b": null, "c": "1"}', {"a": "", "b": None, "c": "1"}),
+    ],
+)
+def test_liberties_are_understood(text, data):
+    assert read_job(text).data == data
+
+
+def test_a_comment_broken_over_lines_is_one_comment_and_is_told():
+    text = '{\n"a": 1, # the first of all\n  numbers, to be {cut} by\n. a page\n\n"b": 2\n}'
+
+    job = read_job(text)
+
+    assert job.data == {"a": 1, "b": 2}
+    assert job.prose == ((3, "numbers, to be {cut} by"), (4, ". a page"))
+
+
+def test_a_key_that_lost_its_quote_is_no_rest_of_a_comment():
+    with pytest.raises(SpecError, match=r"job.json:3:1: is not JSON: expecting property name"):
+        read_job('{\n"a": 1, # note\n>nullFormat": "null"\n}', "job.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a": 1\n "b": 2}', "job.json:2:2: is not JSON: expecting ',' delimiter"),
+        ('{"a": 1, # c\n "b": tru}', "job.json:2:7: is not JSON: expecting value"),
+        ('{"a": "x}', "job.json:1:7: is not JSON"),
+        ('{"a": 1}}', "job.json:1:9: is not JSON: extra data"),
+        ("hello", "job.json:1:1: is not JSON"),
+        ("", "job.json:1:1: is empty"),
+        ("[1]", "job.json:1:1: is no job"),
+        ('{"a": 1,\n "a": 2}', "job.json:2:2: the key 'a' stands here a second time"),
+        ('{"a": NaN}', "job.json:1:7: NaN is no number"),
+        ("[" * 50_000, "job.json:1:1: is nested too deep"),
+        ('{"a": #}', "job.json:1"),
+    ],
+)
+def test_what_is_no_json_is_told_at_its_place(text, told):
+    with pytest.raises(SpecError) as error:
+        read_job(text, "job.json")
+
+    assert str(error.value).startswith(told)
+
+
+def test_the_strict_text_keeps_every_place():
+    text = '{"a": ${x},\t# note\n"b": [1,],\n}'
+
+    plain = read_job(text).plain
+
+    assert [len(line) for line in plain.split("\n")] == [len(line) for line in text.split("\n")]
+    assert plain.index('"b"') == text.index('"b"')
+
+
+def test_long_lines_of_digits_are_read_at_once():
+    text = '{"a": 1, # note\n' + "1" * 20_000 + "x\n}"
+    began = time.process_time()
+
+    assert read_job(text).data == {"a": 1}
+    assert time.process_time() - began < 20  # exponential time would not end at all
