@@ -23,7 +23,7 @@ $(E2E): $(READY)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[e2e]"
 	@touch $@
 
-demo: $(READY)   ## emulator + real Airflow + the exports and windows of dags/, then compare every row
+demo: $(READY)   ## emulator + real Airflow + every pipeline of dags/, then compare every row (two minutes)
 	@$(BIN)/python -m tests.system.demo
 
 test: $(READY)   ## every test that needs no cloud account, in under ten minutes
@@ -58,7 +58,7 @@ test-live: $(READY) ## the same pipelines against your own account; says which v
 conformance: $(READY) ## official clients in Python, Node and Go against the emulator, each a process
 	@$(BIN)/python -m pytest -q -o testpaths= tests/judges
 
-bench: $(READY)  ## speed and memory against others, into docs/benchmarks; ONLY=emulator|reading|specs|windows|tunnels|runs: a part
+bench: $(READY)  ## speed and memory against others, into docs/benchmarks; ONLY=emulator|reading|specs|windows|tunnels|warehouse|runs: a part
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 fuzz: $(READY)   ## damaged blocks for the C library, under sanitizers (three minutes)

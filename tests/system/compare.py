@@ -106,13 +106,13 @@ def difference(expected: dict[Key, Cells], rows: Iterable[tuple[Key, Cells]], no
 def read_parquet(files: Iterable[Path], key_names: tuple[str, ...]) -> Iterator[tuple[Key, Cells]]:
     for file in files:
         for batch in pq.ParquetFile(file).iter_batches():
-            yield from _records(pa.Table.from_batches([batch]).to_pylist(), key_names)
+            yield from keyed(pa.Table.from_batches([batch]).to_pylist(), key_names)
 
 
 def read_jsonl(files: Iterable[Path], key_names: tuple[str, ...]) -> Iterator[tuple[Key, Cells]]:
     for file in files:
         with _text(file) as lines:
-            yield from _records((json.loads(line) for line in lines), key_names)
+            yield from keyed((json.loads(line) for line in lines), key_names)
 
 
 def read_csv(files: Iterable[Path], key_names: tuple[str, ...]) -> Iterator[tuple[Key, Cells]]:
@@ -158,7 +158,8 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def _records(records: Iterable[Cells], key_names: tuple[str, ...]) -> Iterator[tuple[Key, Cells]]:
+def keyed(records: Iterable[Cells], key_names: tuple[str, ...]) -> Iterator[tuple[Key, Cells]]:
+    """Records as key and cells; a null is no cell, and what is in `_other` stands where it was in the table."""
     for record in records:
         key = tuple(record[name] for name in key_names)
         cells = {k: v for k, v in record.items() if k not in key_names and v is not None}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
@@ -75,10 +75,10 @@ def sdk_client(tablestore: dict[str, str]) -> Any:
     )
 
 
-def create_table(client: Any, table: str = TABLE) -> None:
+def create_table(client: Any, table: str = TABLE, keys: Sequence[tuple[str, str]] = KEYS) -> None:
     from tablestore import CapacityUnit, ReservedThroughput, TableMeta, TableOptions
 
-    client.create_table(TableMeta(table, list(KEYS)), TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
+    client.create_table(TableMeta(table, list(keys)), TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
 
 
 def wait_until_writable(client: Any, table: str, seconds: float = 60) -> None:

@@ -200,11 +200,19 @@ class Stack:
         return "\n".join(str(e.get("event", e)) if isinstance(e, dict) else str(e) for e in content)
 
     def api(self, method: str, path: str, **kwargs: Any) -> Any:
-        """One REST call, as an administrator. Raises requests.HTTPError with the server's own detail."""
+        """One REST call, as an administrator. Raises requests.HTTPError with the server's own detail.
+
+        With SQLite the server may stop itself: it writes its audit log on its event loop, which a task's open
+        transaction needs to come to its end. After some seconds it gives up and undoes the call, so it is made again.
+        """
         if "Authorization" not in self._session.headers:
             token = requests.get(f"{self.url}/auth/token", timeout=10).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
-        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **kwargs)
+        for pause in (0.5, 1, 2, 4, 0):
+            answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **kwargs)
+            if answer.status_code != 500 or "Database error" not in answer.text:
+                break
+            time.sleep(pause)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer)
         return answer.json() if answer.content else None

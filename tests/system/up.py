@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tests.system import sample, writer
+from tests.system import demo_delivery, sample, writer
 from tests.system.services import emulator, stop_on_signals
 from tests.system.stack import COMPONENTS, Stack, StackBroke
 
@@ -32,7 +32,7 @@ def main() -> int:
     stop_on_signals()
     try:
         with emulator(FOLDER / "emulator", FOLDER / "emulator.log") as services:
-            _load_once(services["tablestore"], out)
+            _load_once(services, out)
             out.print("Airflow is starting (about half a minute) ...")
             stack = Stack(FOLDER / "airflow", ROOT / "dags", services["env"], (*COMPONENTS, "triggerer"))
             with stack, _fleet(services):
@@ -49,8 +49,10 @@ def main() -> int:
         return 1
 
 
-def _load_once(tablestore: dict[str, str], out: Console) -> None:
-    client = sample.sdk_client(tablestore)
+def _load_once(services: dict[str, Any], out: Console) -> None:
+    client = sample.sdk_client(services["tablestore"])
+    if demo_delivery.TABLE not in client.list_table():
+        demo_delivery.prepare(services)
     if sample.TABLE in client.list_table():
         return
     out.print(f"Loading {ROWS:,} rows into {sample.TABLE} ...")
@@ -92,7 +94,7 @@ def _say_where(stack: Stack, services: dict[str, dict[str, str]], out: Console) 
 [bold]OSS[/bold]         {oss["endpoint"]}   bucket {oss["bucket"]}
 [bold]MaxCompute[/bold]  {maxcompute["endpoint"]}   project {maxcompute["project"]}
 
-{writer.TABLE} changes once a second. Before you unpause gps_incremental or gps_changes, tell its spec from when on:
+{writer.TABLE} changes once a second. Before you unpause gps_incremental or gps_changes…, tell its spec from when on:
 start: {datetime.now(UTC):%Y-%m-%dT%H:%M:00Z}
 
 For the command line or an Airflow of your own, in another terminal:""")
