@@ -6,7 +6,9 @@ The oracle is the writer's own journal, never what the drain reports.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -16,9 +18,12 @@ from airflow_tablestore.errors import RetryLater, SpecError
 from airflow_tablestore.pipeline.tunnel.table_target import Partitions, Pick
 from airflow_tablestore.wire.row import ColumnType
 from airflow_tablestore.wire.tunnel import TunnelType
+from tests.docs.pages import ROOT, blocks
 from tests.integration.draining_tables import BASE, TableSteps, TableWorld, day_of, streamed, upserted
 
 pytestmark = pytest.mark.slow
+
+PAGE = ROOT / "docs/howto/stream-into-maxcompute.md"
 
 DELTA = (
     "create table {} (id bigint not null, v bigint, w string, primary key (id)) tblproperties('transactional'='true')"
@@ -119,6 +124,18 @@ def test_a_stream_killed_before_a_checkpoint_repeats_and_loses_nothing(world, nt
     assert len(told) == CHANGES
     assert all(told[row["id"], row["sequence"]] == row["cells"] for row in rows)
     assert (len(rows) > CHANGES) == (nth != 7)
+    assert len(selected(rows)) == CHANGES
+
+
+def selected(rows):
+    """What the SELECT of the page leaves of them."""
+    (select,) = (block.text for block in blocks(PAGE) if block.language == "sql" and "SELECT" in block.text)
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE events (id, sequence, time)")
+        database.executemany(
+            "INSERT INTO events VALUES (?, ?, ?)", [(row["id"], row["sequence"], row["time"]) for row in rows]
+        )
+        return database.execute(select).fetchall()
 
 
 @pytest.mark.parametrize("nth", [2, 3, 9])
