@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import big_table, golang, reading, report, scale, specs, tunnels, windows
+from tests.bench import big_table, golang, reading, report, scale, specs, tunnels, warehouse, windows
 from tests.bench import emulator as emulated
 from tests.bench.pairs import Figure
 from tests.bench.scale import Measured
@@ -24,7 +24,7 @@ MILLION = 1_000_000
 PAGES = 20
 """Answers of 5,000 rows that readers are compared on."""
 
-PARTS = ("emulator", "reading", "specs", "windows", "tunnels", "runs")
+PARTS = ("emulator", "reading", "specs", "windows", "tunnels", "warehouse", "runs")
 
 
 def main() -> int:
@@ -78,6 +78,10 @@ def _part(part: str, options: argparse.Namespace, out: Console) -> Iterator[Figu
     elif part == "tunnels":
         out.print("Tunnel workers ...")
         yield from tunnels.measured(FOLDER / "tunnels", out.print, rounds=options.rounds)
+    elif part == "warehouse":
+        out.print("Into MaxCompute, by the command and by pyodps's records ...")
+        sizes = options.rows or [MILLION, 4 * MILLION]
+        yield from warehouse.measured(FOLDER / "warehouse", sizes, out.print)
     else:
         sizes = options.rows or [MILLION, 2 * MILLION, 4 * MILLION]
         yield from scale.whole_runs(FOLDER, sizes, out.print)

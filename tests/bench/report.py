@@ -52,7 +52,7 @@ def write(folder: Path, figures: Sequence[Figure], others: Sequence[tuple[str, s
 
 def machine(load: float) -> str:
     """One paragraph on what this was measured with."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("tablestore", "pyarrow", "apache-airflow"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("tablestore", "pyodps", "pyarrow", "apache-airflow"))
     return (
         f"On {datetime.now(UTC):%Y-%m-%d}, revision {_revision()}: {os.cpu_count()} cores of {_processor()}, "
         f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}, {packages}. "

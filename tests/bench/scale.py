@@ -50,7 +50,7 @@ def export(services: dict[str, Any], folder: Path, file_format: str, rows: int) 
     spec = folder / f"{file_format}.yaml"
     spec.write_text(
         f"pipeline: bench_{file_format}\nkind: full_export\n"
-        f"source: {{table: {sample.TABLE}, range: {{end: [{_user(rows)}]}}}}\n"
+        f"source: {{table: {sample.TABLE}, range: {{end: [{last_user(rows)}]}}}}\n"
         f"sink: {{type: oss, bucket: backup, prefix: bench/{file_format}/, format: {file_format}}}\n"
     )
     ran = run([*COMMAND, "run", str(spec), "--json", "--repin"], services["env"], folder)
@@ -60,7 +60,7 @@ def export(services: dict[str, Any], folder: Path, file_format: str, rows: int) 
     return ran
 
 
-def _user(rows: int) -> str:
+def last_user(rows: int) -> str:
     """Whose rows are the last ones to read."""
     if rows % sample.FIXES_PER_UID:
         raise ValueError(f"{rows} rows do not end with a user")
@@ -75,7 +75,7 @@ def _against_the_sdk(
     for pair in range(pairs):
         say(f"Pair {pair + 1} of {pairs}: this package's run, then the SDK loop, {rows:,} rows to csv ...")
         ours.append(export(services, folder, "csv", rows))
-        loop = python("-m", "tests.bench.sdk_loop", json.dumps(services), str(folder / "sdk.csv"), _user(rows))
+        loop = python("-m", "tests.bench.sdk_loop", json.dumps(services), str(folder / "sdk.csv"), last_user(rows))
         theirs.append(run(loop, services["env"], folder))
     how = f"{rows:,} rows of the emulator, whole processes; ours also looks at the table, uploads to OSS and publishes"
     amount = rows / 1000
@@ -91,7 +91,7 @@ def _task_memory(services: dict[str, Any], folder: Path, rows: int) -> Iterator[
     airflow = {"AIRFLOW_HOME": str(folder / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     environment = {**services["env"], **airflow}
     idle = run(python("-m", "tests.bench.task", "idle"), environment, folder)
-    busy = run(python("-m", "tests.bench.task", "export", _user(rows)), environment, folder)
+    busy = run(python("-m", "tests.bench.task", "export", last_user(rows)), environment, folder)
     figure = f"{idle.peak_mb:.0f} MB idle, {busy.peak_mb:.0f} MB exporting, {busy.peak_mb - idle.peak_mb:.0f} MB more"
     yield "Airflow task", figure, f"{rows:,} rows to parquet in one task"
 

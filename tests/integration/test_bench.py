@@ -11,7 +11,7 @@ import pytest
 
 from airflow_tablestore.client import Client
 from airflow_tablestore.native import library
-from tests.bench import answers, canned, golang, pairs, reading, report, scale, specs
+from tests.bench import answers, canned, golang, pairs, reading, report, scale, specs, warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +86,13 @@ def test_whole_runs_are_compared(tmp_path):
     assert [one.less_is_better for one in figures] == [False, False, True, True]
     assert all(one.ratio > 0 for one in figures)
     assert sum(isinstance(one, tuple) for one in measured) == 3
+
+
+def test_loads_into_maxcompute_are_compared(tmp_path):
+    figures = list(warehouse.measured(tmp_path, [1000], lambda text: None, 1))
+
+    assert [one.at_least for one in figures] == [8, None, None, None]
+    assert all(one.ours > 0 and one.theirs > 0 for one in figures)
 
 
 def test_what_was_measured_is_written_down(tmp_path):
