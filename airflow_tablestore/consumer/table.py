@@ -29,7 +29,16 @@ from airflow_tablestore.wire.row import (
     KeyValue,
     PrimaryKey,
 )
-from airflow_tablestore.wire.table import KeyColumn, RangePage, RangeRead, SplitPoints, TableDescription, get_range
+from airflow_tablestore.wire.table import (
+    Form,
+    KeyColumn,
+    RangePage,
+    RangeRead,
+    SplitPoints,
+    TableDescription,
+    bulk_export,
+    get_range,
+)
 
 T = TypeVar("T")
 
@@ -54,18 +63,35 @@ class Sender(Protocol):
     def send(self, call: Call[T]) -> T: ...
 
 
-def pages(sender: Sender, read: RangeRead) -> Iterator[RangePage]:
+class Forms:
+    """The forms in which the rows of one table may be asked for. Ranges that share it learn of a refusal once.
+
+    :param wanted: the best first; PLAIN, which is never refused, is the last one in any case.
+    """
+
+    def __init__(self, *wanted: Form):
+        self._left = [form for form in wanted if form is not Form.PLAIN]
+
+    def best(self, read: RangeRead) -> Form:
+        """How the rows of this page are to be asked for."""
+        return next((form for form in self._left if read.can_be(form)), Form.PLAIN)
+
+    def refuse(self, form: Form) -> None:
+        """Not to be asked for again. For any number of threads."""
+        self._left = [one for one in self._left if one is not form]
+
+
+def pages(sender: Sender, read: RangeRead, forms: Forms | None = None) -> Iterator[RangePage]:
     """The pages of a range, to its end. Every page holds at most `read.limit` rows (0: the service's own bound).
 
-    A row that is wider than a page goes on in the next one, under the same key. A matrix that the service refuses, or
-    that may hide cells, is not asked for again: the page comes as PlainBuffer, and so do those after it.
+    A row that is wider than a page goes on in the next one, under the same key. A form that the service refuses, or
+    whose matrix may hide cells, is not asked for again; what is refused for another reason is refused in every form.
+    :param forms: in which rows may come; None: PlainBuffer.
     :raises ProtocolError: the service goes on where it has been already, so that reading would never end.
     """
+    forms = Forms() if forms is None else forms
     while True:
-        page = _matrix(sender, read) if read.wants_matrix else None
-        if page is None:
-            read = replace(read, wants_matrix=False)
-            page = sender.send(get_range(read))
+        page = _page(sender, read, forms)
         yield page
         if page.next_key is None:
             return
@@ -79,19 +105,19 @@ def pages(sender: Sender, read: RangeRead) -> Iterator[RangePage]:
         read = replace(read, begin=page.next_key, token=page.next_token)
 
 
-def _matrix(sender: Sender, read: RangeRead) -> RangePage | None:
-    """A page that was asked for as a matrix; None when it cannot be had that way."""
-    try:
-        page = sender.send(get_range(read))
-    except Rejected as error:
-        if error.code != "OTSParameterInvalid":
-            raise
-        _log.info("%s takes no hint for the form of its rows; they are read as PlainBuffer.", read.table)
-        return None
-    if page.shows(read):
-        return page
-    _log.info("%s: a matrix lacked columns that were asked for; rows are read as PlainBuffer.", read.table)
-    return None
+def _page(sender: Sender, read: RangeRead, forms: Forms) -> RangePage:
+    while (form := forms.best(read)) is not Form.PLAIN:
+        asked = replace(read, form=form)
+        try:
+            page = sender.send(bulk_export(asked) if form is Form.BULK else get_range(asked))
+            if page.shows(read):
+                return page
+            reason = "a matrix lacked columns that were asked for"
+        except Rejected as error:
+            reason = str(error)
+        _log.info("%s: rows are not asked for by %s again: %s", read.table, form.value, reason)
+        forms.refuse(form)
+    return sender.send(get_range(read))
 
 
 # ---- the order of keys

@@ -24,7 +24,8 @@ class TableSelection:
 
     `columns` None means all. `types` are those that the author declared, by source column name. `begin` and `end` may
     name only the first key columns; `points` are the author's own split points of the first key column; `tasks` is the
-    number of splits asked for (0: by size). `asks_compact`: rows may come as SimpleRowMatrix.
+    number of splits asked for (0: by size). `asks_compact`: rows may come as SimpleRowMatrix,
+    by BulkExport or GetRange.
     """
 
     table: str

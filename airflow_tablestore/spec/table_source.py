@@ -160,8 +160,9 @@ class TableSource(Part):
 
     compact: bool = Field(
         default=False,
-        description="Ask for rows in a form with a third of the bytes (SimpleRowMatrix) where `columns` names what is "
-        "wanted. The service may send plain rows all the same; where it refuses, plain rows are asked for.",
+        description="Ask for rows in a form with a third of the bytes (SimpleRowMatrix, by BulkExport or GetRange), "
+        "where `columns` names what is wanted. The service may send plain rows all the same; where it refuses, plain "
+        "rows are asked for.",
         examples=[True],
     )
 

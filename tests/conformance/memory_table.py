@@ -45,6 +45,7 @@ class MemoryTable:
     :param points: the keys at which the service would cut; None: it refuses to.
     :param cells_in_page: cuts a row with more cells than that into several pages.
     :param matrices: what a request for a matrix gets.
+    :param has_bulk: whether there is BulkExport, which never cuts a row.
     """
 
     def __init__(
@@ -58,17 +59,19 @@ class MemoryTable:
         points: Sequence[PrimaryKey] | None = (),
         cells_in_page: int = 0,
         matrices: Matrices = Matrices.IGNORED,
+        has_bulk: bool = False,
     ):
         self.rows, self.description = list(rows), TableDescription(name, keys, defined)
         self.asked: list[Any] = []
         self._page_rows, self._points, self._cells_in_page = page_rows, points, cells_in_page
-        self._matrices = matrices
+        self._matrices, self._has_bulk = matrices, has_bulk
 
     def send(self, call: Call[Any]) -> Any:
         return {
             "DescribeTable": lambda body: self.description,
             "ComputeSplitPointsBySize": self._split,
             "GetRange": self._range,
+            "BulkExport": self._bulk,
         }[call.operation](call.body)
 
     def _split(self, body: bytes) -> SplitPoints:
@@ -86,6 +89,21 @@ class MemoryTable:
         named = list(asked.columns_to_get)
         return self._as_matrix(self._page(asked), named[:-1] if self._matrices is Matrices.LACKING else named)
 
+    def _bulk(self, body: bytes) -> RangePage:
+        asked = table_pb2.BulkExportRequest.FromString(body)
+        self.asked.append(asked)
+        if not self._has_bulk:
+            raise Rejected("not here", operation="BulkExport", code="OTSUnsupportOperation", status=403)
+        named = list(asked.columns_to_get)
+        as_range = table_pb2.GetRangeRequest(
+            direction=table_pb2.FORWARD,
+            columns_to_get=named,
+            inclusive_start_primary_key=asked.inclusive_start_primary_key,
+            exclusive_end_primary_key=asked.exclusive_end_primary_key,
+        )
+        page = self._page(as_range, cuts_rows=False)
+        return self._as_matrix(page, named[:-1] if self._matrices is Matrices.LACKING else named)
+
     def _as_matrix(self, page: RangePage, columns: list[str]) -> RangePage:
         rows = decode_rows(bytes(page.rows)) if page.rows else []
         keys = [column.name for column in self.description.keys]
@@ -95,7 +113,7 @@ class MemoryTable:
         block = encode_matrix(Matrix((*keys, *others), len(keys), table)) if rows else b""
         return replace(page, rows=block, is_matrix=True)
 
-    def _page(self, asked: Any) -> RangePage:
+    def _page(self, asked: Any, *, cuts_rows: bool = True) -> RangePage:
         begin, end = decode_key(asked.inclusive_start_primary_key), decode_key(asked.exclusive_end_primary_key)
         onward = -1 if asked.direction == table_pb2.BACKWARD else 1
         inside = [
@@ -107,7 +125,7 @@ class MemoryTable:
         page, rest = inside[:limit], inside[limit:]
         page = [seen for r in page if (seen := _seen(r, tuple(asked.columns_to_get))) is not None]
         first = _seen(inside[0], tuple(asked.columns_to_get)) if inside else None
-        if self._cells_in_page and first is not None and len(first.cells) > self._cells_in_page:
+        if cuts_rows and self._cells_in_page and first is not None and len(first.cells) > self._cells_in_page:
             return self._part_of(first, asked.token, inside[1:])
         if self._cells_in_page:
             page, rest = page[:1], inside[1:]

@@ -23,7 +23,7 @@ from tablestore import (
 from tablestore import Row as SdkRow
 
 from airflow_tablestore.client import NO_RETRY, Client, Endpoint
-from airflow_tablestore.consumer.table import KeyRange, cut_at, cut_by_size, full_range, pages
+from airflow_tablestore.consumer.table import Forms, KeyRange, cut_at, cut_by_size, full_range, pages
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, demo_accounts
 from airflow_tablestore.emulator.clock import Clock
 from airflow_tablestore.emulator.server import Server
@@ -35,6 +35,7 @@ from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.row import INF_MAX, INF_MIN, ColumnType
 from airflow_tablestore.wire.sign import Credentials, sign_request, verify_response
 from airflow_tablestore.wire.table import (
+    Form,
     KeyColumn,
     RangeRead,
     TableDescription,
@@ -167,14 +168,14 @@ def test_parts_at_the_authors_points_hold_every_row_once(client, described, is_b
 def test_rows_are_the_same_as_matrices(client, described):
     whole = full_range(described)
     wanted = (Wanted("city", ColumnType.STRING, is_key=True), Wanted("n", ColumnType.INTEGER))
-    read = RangeRead("people", whole.begin, whole.end, columns=("city", "n"), limit=50)
+    read = RangeRead("people", whole.begin, whole.end, columns=("city", "n"))
 
-    plain, compact = (list(pages(client, replace(read, wants_matrix=asked))) for asked in (False, True))
+    plain, compact, bulk = (list(pages(client, read, Forms(form))) for form in Form)
 
-    assert [page.is_matrix for page in compact] == [True] * len(plain)
+    rows = [[decoder(wanted).decode(page.rows).records.to_pylist() for page in form] for form in (plain, compact, bulk)]
+    assert rows[0] == rows[1] == rows[2]
+    assert {page.is_matrix for page in compact} == {page.is_matrix for page in bulk} == {True}
     assert sum(len(page.rows) for page in compact) < sum(len(page.rows) for page in plain)
-    for one, other in zip(plain, compact, strict=True):
-        assert decoder(wanted).decode(one.rows) == decoder(wanted).decode(other.rows)
 
 
 def test_a_missing_table_is_told_by_name_of_the_setting(client):

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from airflow_tablestore.errors import StartOver
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Constant, Limits, Progress, Quiet, Report
@@ -104,7 +105,7 @@ def plan(
     for warning in pinned.warnings:
         log.warning("%s", warning)
     sink.fits(_output(export, pinned.schema))
-    head = PlanHead(run, 0, sink.pin(pinned.schema, known), len(splits), "")
+    head = PlanHead(run, 0, sink.pin(pinned.schema, known), len(splits), "", begun=_now(services.client))
     return Plan(sink.claimed(standing, head, _output(export, head.schema), splits, attempts), splits)
 
 
@@ -264,6 +265,8 @@ def _export(
         raise
     done = list(zip(jobs, receipts, strict=True))
     reports = [_report(head.claim, split.number, done, time.monotonic() - began) for split in splits]
+    ended = _now(services.client)
+    reports = [replace(report, ended=ended) for report in reports]
     return (replace(reports[0], samples=dirty.samples), *reports[1:])  # they are those of all these splits together
 
 
@@ -279,18 +282,19 @@ def _jobs(
     dirty: DirtyRecords,
 ) -> list[_Job]:
     from airflow_tablestore.pipeline.run import Work, carry
-    from airflow_tablestore.pipeline.sources.table import TableSlice
+    from airflow_tablestore.pipeline.sources.table import TableSlice, forms_for
     from airflow_tablestore.pipeline.throttle import Throttle
 
     sink, transforms, output = sink_of(export, services), _transforms(export.source), _output(export, head.schema)
     throttle = Throttle(export.limits, tasks, sleep=stop.wait)
     keys = tuple(column.name for column in head.schema.columns if column.is_key)
+    forms = forms_for(export.source)
     jobs = []
     for split in splits:
         opened = sink.part(head, split.number, attempt)
         format = opened.format(output)
         for number, part in enumerate(split.slices):
-            source = TableSlice(services.client, export.source, head.schema, part, dirty.add)
+            source = TableSlice(services.client, export.source, head.schema, part, dirty.add, forms)
             writer = opened.writer(number, output, format)
             work = Work(source, transforms, format, writer, dirty, throttle, progress, stop, keys)
             jobs.append(_Job(split.number, partial(carry, work), partial(_counts, source), writer.abort))
@@ -357,7 +361,28 @@ def _manifest(export: FullExport, sink: ExportSink, head: PlanHead, reports: Seq
         dirty=sum(report.dirty for report in reports),
         others=sum(report.others for report in reports),
         samples=samples_of(report.samples for report in reports),
+        read=_read(head, reports),
     )
+
+
+@runtime_checkable
+class _Clocked(Protocol):
+    """A sender that knows the service's clock."""
+
+    def service_time(self) -> datetime | None: ...
+
+
+def _now(client: Sender) -> str:
+    told = client.service_time() if isinstance(client, _Clocked) else None
+    return told.isoformat() if told else ""
+
+
+def _read(head: PlanHead, reports: Sequence[SplitReport]) -> tuple[datetime, datetime] | None:
+    """From when to when the rows were read."""
+    if not head.begun or not all(report.ended for report in reports):
+        return None
+    begun = datetime.fromisoformat(head.begun)
+    return begun, max((datetime.fromisoformat(report.ended) for report in reports), default=begun)
 
 
 def _output_columns(source: TableSelection, schema: Schema) -> tuple[OutputColumn, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from airflow_tablestore.consumer.table import Sender, pages, show_key
+from airflow_tablestore.consumer.table import Forms, Sender, pages, show_key
 from airflow_tablestore.errors import RecordError
 from airflow_tablestore.pipeline.contract import JSON_MARK, OTHER_COLUMN, Batch, Schema
 from airflow_tablestore.pipeline.full_export.plan import Slice
@@ -21,7 +21,7 @@ from airflow_tablestore.pipeline.sources.conversion import others_as_json, settl
 from airflow_tablestore.pipeline.sources.wide import whole_rows
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Stray, Wanted, decoder
 from airflow_tablestore.wire.row import PrimaryKey, Value
-from airflow_tablestore.wire.table import MOST_COLUMNS, RangeRead
+from airflow_tablestore.wire.table import MOST_COLUMNS, Form, RangeRead
 
 Refuse = Callable[[str, str], None]
 """Hears of a dirty record: its key and the reason."""
@@ -49,11 +49,17 @@ def columns_to_ask_for(schema: Schema) -> tuple[str, ...]:
     return (schema.columns[0].name, *attributes)
 
 
+def forms_for(selection: TableSelection) -> Forms:
+    """The forms to ask for, one object for all slices. Only where columns are named: else none could be missed."""
+    return Forms(Form.BULK, Form.MATRIX) if selection.asks_compact else Forms()
+
+
 @dataclass(slots=True)
 class TableSlice:
     """A source: one slice of a table. `others` counts the cells of unknown columns, `rows` those handed on.
 
     :param refuse: hears of dirty records, and may raise to end the run.
+    :param forms: what the slices of a run have learnt of the service; see `forms_for`.
     """
 
     sender: Sender
@@ -61,6 +67,7 @@ class TableSlice:
     pinned: Schema
     slice: Slice
     refuse: Refuse
+    forms: Forms | None = None
     others: int = field(default=0, init=False)
     dirty: int = field(default=0, init=False)
 
@@ -71,16 +78,10 @@ class TableSlice:
         decode = decoder([Wanted(c.name, c.type, c.is_key) for c in self.pinned.columns]).decode
         span = self.slice.range
         columns = columns_to_ask_for(self.pinned)
-        read = RangeRead(
-            self.selection.table,
-            span.begin,
-            span.end,
-            span.is_backward,
-            columns,
-            wants_matrix=self.selection.asks_compact and bool(columns),  # only a named column can be missed
-        )
+        read = RangeRead(self.selection.table, span.begin, span.end, span.is_backward, columns)
+        forms = forms_for(self.selection) if self.forms is None else self.forms
         keys = sum(column.is_key for column in self.pinned.columns)
-        for page, decoded in whole_rows(pages(self.sender, read), decode, keys):
+        for page, decoded in whole_rows(pages(self.sender, read, forms if columns else None), decode, keys):
             yield Batch(self._settled(decoded), page.next_key, len(page.rows))
 
     def _settled(self, decoded: Decoded) -> pa.RecordBatch:
