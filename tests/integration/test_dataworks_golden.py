@@ -1,0 +1,109 @@
+"""A job of DataWorks, converted and used as it is: both forms run on the emulator and publish the same objects."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_tablestore.cli import main
+from airflow_tablestore.cli.session import OK, Session
+from airflow_tablestore.emulator import Emulator
+from airflow_tablestore.emulator.local_cloud import LocalCloud
+from airflow_tablestore.pipeline.boundaries import micros_of
+from airflow_tablestore.pipeline.connections import from_environment
+from airflow_tablestore.pipeline.window import FixedGrid
+
+pytestmark = pytest.mark.slow
+
+FIVE = timedelta(minutes=5)
+VECTORS = Path(__file__).parents[1] / "vectors/dataworks"
+
+
+class Team:
+    """Who has a job, and runs it in two forms."""
+
+    def __init__(self, cloud: LocalCloud, folder: Path) -> None:
+        self.cloud, self.folder = cloud, folder
+        self.environment = cloud.environment()
+
+    def call(self, *words: str) -> str:
+        session = Session(io.StringIO(), io.StringIO(), lambda name: from_environment(name, self.environment))
+        assert main([*words], session) == OK, session.err.getvalue() + session.out.getvalue()
+        return session.out.getvalue()
+
+    def forms(self, job: Path, schedule: dict[str, str], prefix: str) -> dict[str, str]:
+        """The spec files of both forms of a job for table `gps`, each with a prefix of its own."""
+        places = {form: f"{self.cloud.prefix}{form}/{prefix}" for form in ("converted", "inline")}
+        keys = {"pipeline": "converted", "source.table": "gps", "sink.bucket": self.cloud.bucket}
+        words = [f"--set={key}={value}" for key, value in (keys | {"sink.prefix": f'"{places["converted"]}"'}).items()]
+        self.call("convert", str(job), "--schedule", json.dumps(schedule), "-o", str(self.folder), *words)
+        sink = {"bucket": self.cloud.bucket, "prefix": places["inline"]}
+        inline = {"pipeline": "inline", "kind": "dataworks", "job": str(job), "source": {"table": "gps"}, "sink": sink}
+        (self.folder / "inline.yaml").write_text(json.dumps(inline | schedule))
+        return {form: str(self.folder / f"{form}.yaml") for form in places}
+
+    def published(self, form: str) -> dict[str, list[bytes]]:
+        """The bodies of the data objects below the form's prefix, by folder."""
+        found: dict[str, list[bytes]] = {}
+        base = f"{self.cloud.prefix}{form}/"
+        for key, body in sorted(self.cloud.objects(base).items()):
+            folder, _, name = key.removeprefix(base).rpartition("/")
+            if name.endswith(".csv"):
+                found.setdefault(folder, []).append(body)
+        return found
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def team(running: Emulator, tmp_path: Path) -> Iterator[Team]:
+    running.reset()
+    with LocalCloud(emulator=running) as cloud:
+        yield Team(cloud, tmp_path)
+
+
+def test_a_full_export_publishes_the_same_objects_in_both_forms(team):
+    team.cloud.make_table("gps", key={"uid": str})
+    team.cloud.put_rows(
+        "gps",
+        [{"uid": f"u{n:02}", "column1": f'a "{n}", b', "column2": n} for n in range(40)]
+        + [{"uid": "u99", "column2": 7}],
+    )
+
+    for form, spec in team.forms(VECTORS / "full_export_oss.json", {}, "full/").items():
+        assert json.loads(team.call("run", spec, "--json"))["rows"] == 41, form
+
+    converted = team.published("converted")
+    assert converted == team.published("inline")
+    text = b"".join(converted["full"])
+    assert text.count(b"\n") == 41
+    assert b'"a ""0"", b",0\n' in text
+    assert b"null,7\n" in text
+
+
+def test_windows_publish_the_same_objects_in_both_forms(team, running):
+    start = FixedGrid(FIVE).floor(datetime.now(UTC) - timedelta(minutes=40))
+    running.clock.move_to(micros_of(start) - 60_000_000)
+    team.cloud.make_table("gps", key={"uid": str})
+    team.call("stream", "enable", "gps", "--hours", "24")
+    for number, seconds in enumerate((10, 20, 310)):
+        running.clock.move_to(micros_of(start) + seconds * 1_000_000)
+        team.cloud.put_rows("gps", [{"uid": f"u{number}", "name": f"n{number}"}])
+    schedule = {"start": start.isoformat(), "cycle": "5 minutes"}
+    span = ("--window-start", start.isoformat(), "--window-end", (start + 2 * FIVE).isoformat())
+
+    for spec in team.forms(VECTORS / "incremental_oss.json", schedule, "{window_start:%Y%m%d%H%M}/").values():
+        team.call("run", spec, *span)
+
+    converted = team.published("converted")
+    assert converted == team.published("inline")
+    assert [b"".join(bodies) for _, bodies in sorted(converted.items())] == [b"u0,n0\nu1,n1\n", b"u2,n2\n"]
