@@ -2,7 +2,8 @@
 
 A reader needs nothing else: which objects belong to the export, how large they are and what they hold, in which format
 and with which types. Later runs read it too: it keeps the pinned schema and says what may be deleted. It holds no
-credentials, and no times of its own, so equal runs write equal manifests.
+credentials, and no times of its own: those of the reading are the service's, and a publication that is tried again
+writes the same manifest.
 """
 
 from __future__ import annotations
@@ -111,6 +112,8 @@ class Manifest:
 
     `objects` are those of all runs that the prefix holds, `dirty` and `others` what the last run counted, `samples`
     some of its dirty records. `windows` are those of an incremental export, one for each run, in the order of time.
+    `read` is when the run's rows were read, by the service's clock: a change before its first moment is in them, one
+    after its second is not. None: nobody knows.
     """
 
     pipeline: str
@@ -128,6 +131,7 @@ class Manifest:
     windows: tuple[PublishedWindow, ...] = ()
     samples: tuple[DirtySample, ...] = ()
     writer: str = WRITER
+    read: tuple[datetime, datetime] | None = None
 
     @property
     def rows(self) -> int:
@@ -174,6 +178,8 @@ class Manifest:
             ],
         }
         document |= _samples_to_json(self.samples)
+        if self.read:
+            document["read"] = [moment.isoformat() for moment in self.read]
         if self.windows:
             document["windows"] = [window.to_json() for window in self.windows]
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
@@ -237,4 +243,9 @@ def _read(document: dict[str, Any]) -> Manifest:
         windows=tuple(PublishedWindow.from_json(window) for window in document.get("windows", ())),
         samples=samples_from_json(document.get("samples", ())),
         writer=document["writer"],
+        read=_moments(document.get("read")),
     )
+
+
+def _moments(told: list[str] | None) -> tuple[datetime, datetime] | None:
+    return (datetime.fromisoformat(told[0]), datetime.fromisoformat(told[1])) if told else None

@@ -65,7 +65,8 @@ class PlanHead:
     """What every task of a run shares. `claim` is the run's number at its prefix: a later claim outranks it.
 
     `splits` is how many tasks there are, so that limits can be divided. `name` is what the run's objects are
-    named after; for a table it is the upload session, and `width` the most slices of a split.
+    named after; for a table it is the upload session, and `width` the most slices of a split. `begun` is a moment of
+    the service's clock (ISO 8601) before any row was read; "" when the service told none.
     """
 
     run: str
@@ -74,6 +75,7 @@ class PlanHead:
     splits: int
     name: str
     width: int = 0
+    begun: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -83,6 +85,7 @@ class PlanHead:
             "splits": self.splits,
             "name": self.name,
             "width": self.width,
+            "begun": self.begun,
         }
 
     @classmethod
@@ -94,6 +97,7 @@ class PlanHead:
             data["splits"],
             data["name"],
             data.get("width", 0),
+            data.get("begun", ""),
         )
 
 
@@ -110,7 +114,7 @@ class SplitReport:
     """What one task uploaded and counted. `claim` is that of the plan which made the split.
 
     A split of another plan has other bounds: published beside those of this plan, rows would be lost or doubled.
-    `samples` are some of the dirty records.
+    `samples` are some of the dirty records. `ended` is a moment of the service's clock after the last row was read.
     """
 
     claim: int
@@ -122,6 +126,7 @@ class SplitReport:
     others: int
     seconds: float
     samples: tuple[DirtySample, ...] = ()
+    ended: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -137,6 +142,7 @@ class SplitReport:
             "others": self.others,
             "seconds": round(self.seconds, 3),
             "samples": [sample.to_json() for sample in self.samples],
+            "ended": self.ended,
         }
 
     @classmethod
@@ -154,6 +160,7 @@ class SplitReport:
             data["others"],
             data["seconds"],
             samples_from_json(data.get("samples", ())),
+            data.get("ended", ""),
         )
 
 
