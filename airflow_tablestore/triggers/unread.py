@@ -133,12 +133,21 @@ class TunnelDataTrigger(BaseTrigger):
         while self.is_early:
             await asyncio.sleep(max(0.0, min(self._left(self.since), self.poll_seconds)))
         while True:
-            connection = await BaseHook.aget_connection(self.connection)
-            answer = await asyncio.to_thread(self.answer, connection)
+            answer = await self._answer()
             if answer is not None:
                 break
             await asyncio.sleep(max(0.0, min(self.poll_seconds, self._left(self.until))))
         yield TriggerEvent(answer)  # type: ignore[no-untyped-call]
+
+    async def _answer(self) -> Answer | None:
+        try:
+            connection = await BaseHook.aget_connection(self.connection)
+            return await asyncio.to_thread(self.answer, connection)
+        except Exception as error:
+            if self._left(self.until) <= 0:
+                raise
+            self.log.warning("Looking again: %s: %s", type(error).__name__, error)
+            return None
 
     def answer(self, connection: Connection) -> Answer | None:
         """Looks once, over this connection; None: not yet. Blocks."""

@@ -220,6 +220,25 @@ def test_after_a_failed_run_nobody_looks_before_the_time_is_over(cloud, before, 
     assert deferred.value.trigger.since == deferred.value.trigger.until
 
 
+def test_a_trigger_that_waits_outlives_a_connection_that_cannot_be_read(cloud, monkeypatch):
+    made("BaseAndStream")
+    failures = iter([RuntimeError("the API server is away")] * 2)
+
+    async def read(name):
+        for error in failures:
+            raise error
+        return BaseHook.get_connection(name)
+
+    monkeypatch.setattr(BaseHook, "aget_connection", read)
+    until = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    trigger = TunnelDataTrigger("tablestore_default", TABLE, TUNNEL, until, poll_seconds=0.05)
+
+    async def first():
+        return (await anext(aiter(trigger.run()))).payload
+
+    assert asyncio.run(asyncio.wait_for(first(), 30))["done"]["found"] == Found.ROWS.value
+
+
 def test_a_trigger_that_waits_goes_on_as_it_was_after_a_restart():
     trigger = TunnelDataTrigger("c", TABLE, TUNNEL, "2026-11-21T00:00:00+00:00", True, "", 5.0)
 
