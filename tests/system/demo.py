@@ -98,7 +98,7 @@ def _demonstrate(services: dict[str, Any], rows: int, out: Console) -> list[Verd
     parts: list[Part] = [
         Delivery(services, FOLDER),
         FullExports(services, FOLDER),
-        *([Restore(services)] if (ROOT / "dags/specs/gps_restore.yaml").exists() else []),
+        Restore(services),
         Windows(services, drive),
         Stream(services, drive),
     ]
