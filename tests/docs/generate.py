@@ -46,7 +46,7 @@ def operators_page() -> str:
     from airflow_tablestore.factory import dag_from_spec, load_specs
     from airflow_tablestore.hooks.oss import ObjectStoreHook
     from airflow_tablestore.hooks.tablestore import TablestoreHook
-    from airflow_tablestore.operators import delivery, full_export, incremental, restore, tunnel, windows
+    from airflow_tablestore.operators import delivery, full_export, incremental, restore, tunnel, verify, windows
     from airflow_tablestore.operators.links import PublishedObjectsLink
     from airflow_tablestore.sensors import windows as sensors
     from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
@@ -98,6 +98,9 @@ def operators_page() -> str:
                 restore.RestoreOperator,
             )
         ),
+        "## The operator that verifies\n",
+        "How to use it: [verify](../howto/verify.md).\n",
+        _operator(verify.VerifyOperator, verify.FullExportTask),
         "## The operators of delivery tasks\n",
         "How to use them: [delivery](../howto/delivery.md).\n",
         *(
