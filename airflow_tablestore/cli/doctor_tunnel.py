@@ -6,22 +6,27 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
 from airflow_tablestore.cli import doctor_common as common
 from airflow_tablestore.cli.patient import Patient, Status, Step
 from airflow_tablestore.cli.session import Session
 from airflow_tablestore.cli.stream_plan import behind_of, holders, told_of
-from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.client import NO_RETRY, Client
+from airflow_tablestore.errors import Problem, Rejected, SpecError, TablestoreError
+from airflow_tablestore.pipeline.connections import tablestore_endpoint
 from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
 from airflow_tablestore.pipeline.tunnel.channels import claimed_by
+from airflow_tablestore.pipeline.tunnel.copy_target import TableCopy
 from airflow_tablestore.pipeline.tunnel.table_target import StreamTable
 from airflow_tablestore.pipeline.tunnel.tunnels import Looked, Wanted, ensure_tunnel, look, refuse_drift, remove_tunnel
 from airflow_tablestore.pipeline.tunnel.unread import Found, unread_of
 from airflow_tablestore.spec.build_stream import stream, tunnel_of
 from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.spec.values import duration_text
+from airflow_tablestore.wire.table import describe_table
 from airflow_tablestore.wire.tunnel import TunnelType, list_tunnels
+
+MISSING = "OTSObjectNotExist"
 
 MOST_SEEN = 100
 """Changes that are counted; the rest is "or more"."""
@@ -37,17 +42,21 @@ class TunnelPatient(Patient):
 
 def examination(spec: StreamSpec, session: Session, *, writes: bool) -> tuple[Patient, tuple[Step, ...]]:
     """The stream, and its checks."""
+    target = stream(spec).target
     patient = TunnelPatient(
         session=session,
         source=spec.source.connection,
         sink=spec.sink.connection,
         table_name=spec.source.table,
         pipeline=spec.pipeline,
-        target=_target(stream(spec).target),
+        target=_target(target),
         project=getattr(spec.sink, "project", None) or "",
         spec=spec,
     )
     own = (_tunnel, _retention, _channels, _unread, partial(_creating, writes=writes))
+    if isinstance(target, TableCopy):
+        copied = (partial(_instances, patient, target), partial(common.table, patient), partial(common.clock, patient))
+        return patient, (*copied, *(partial(check, patient) for check in own))
     return patient, (
         *(partial(check, patient) for check in (common.connections, common.table, common.clock)),
         *(partial(check, patient) for check in own),
@@ -56,18 +65,46 @@ def examination(spec: StreamSpec, session: Session, *, writes: bool) -> tuple[Pa
     )
 
 
-def _target(target: Any) -> ObjectTarget | TableTarget:
-    """The place as other exports have one: of a table the partition that a change of this moment goes into.
-
-    :raises SpecError: this kind of place is not looked at.
-    """
+def _target(target: ObjectTarget | StreamTable | TableCopy) -> ObjectTarget | TableTarget:
+    """The place as other exports have one: of a table the partition that a change of this moment goes into."""
     if isinstance(target, ObjectTarget):
         return target
-    if isinstance(target, StreamTable):
-        now = round(datetime.now(UTC).timestamp() * 1_000_000)
-        return TableTarget(target.table, target.partitions.of(now) or (), creates=target.creates)
-    told = "doctor does not look at the sink of this stream in this version"
-    raise SpecError([Problem(told, "airflow-tablestore plan tells of its tunnel")])
+    if isinstance(target, TableCopy):
+        return TableTarget(target.table, creates=target.creates)
+    now = round(datetime.now(UTC).timestamp() * 1_000_000)
+    return TableTarget(target.table, target.partitions.of(now) or (), creates=target.creates)
+
+
+def _instances(patient: TunnelPatient, target: TableCopy) -> None:
+    """Both connections, where the target is a table of Tablestore too, and that table."""
+    session = patient.session
+    source, sink = (
+        patient.tried(
+            f"{name} connection",
+            lambda conn=conn: tablestore_endpoint(session.connection(conn)),  # type: ignore[misc]
+            lambda at, conn=conn: f"{conn}: instance {at.instance} at {at.url}",  # type: ignore[misc]
+        )
+        for name, conn in (("source", patient.source), ("sink", patient.sink))
+    )
+    if source is not None:
+        patient.instance = source.instance
+        patient.client = Client(source, retry=NO_RETRY)
+    if sink is None:
+        return
+    with Client(sink, retry=NO_RETRY) as client:
+        try:
+            found = client.send(describe_table(target.table))
+        except Rejected as error:
+            is_made = target.creates and error.code == MISSING
+            advice = "set create_table, or make it" if error.code == MISSING else ""
+            told = f"{target.table}: made by the first run" if is_made else str(error)
+            patient.found("target table", Status.OK if is_made else Status.FAIL, told, advice)
+            return
+        except TablestoreError as error:
+            patient.found("target table", Status.FAIL, str(error))
+            return
+    keys = ", ".join(f"{key.name} ({key.type.value})" for key in found.keys)
+    patient.found("target table", Status.OK, f"{target.table}: key {keys}")
 
 
 def _tunnel(patient: TunnelPatient) -> None:

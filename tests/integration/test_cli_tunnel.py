@@ -379,3 +379,17 @@ def test_a_doctor_says_when_the_tunnel_is_not_there_and_may_not_be_made(rides, a
     code, told = ask("doctor")
 
     assert (code != OK, checks(told)["tunnel"]) == (True, "fail")
+
+
+def test_a_doctor_looks_at_a_target_that_is_a_table_of_tablestore(rides, asked):
+    ask, drained = asked
+    text = drained.path.read_text().splitlines()
+    sink = "sink: {type: tablestore, connection: tablestore_default, table: rides_copy, create_table: true}"
+    drained.path.write_text("\n".join([*text[:-1], sink, ""]))
+
+    code, told = ask("doctor")
+    planned, plan = ask("plan")
+
+    assert (code, planned) == (OK, OK), told
+    assert checks(told) | {"sink connection": "ok", "target table": "ok", "tunnel": "ok"} == checks(told)
+    assert plan["place"] == "table rides_copy over connection 'tablestore_default'"
