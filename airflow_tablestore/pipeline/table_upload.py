@@ -127,7 +127,8 @@ class TableLoad:
         """:raises StartOver: the session takes no blocks any more."""
         upload = self.warehouse.find(self.place, upload_id)
         if upload.status is not UploadStatus.OPEN:
-            what = "is committed" if upload.status is UploadStatus.COMMITTED else "has expired"
+            is_done = upload.status is UploadStatus.COMMITTED
+            what = "is committed" if is_done else "has expired, or the table was dropped"
             raise StartOver(f"The upload session of this run into {self.uri} {what}.", task="plan")
         return upload
 

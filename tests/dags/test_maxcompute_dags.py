@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from tablestore import INF_MAX, INF_MIN
 
 from airflow_tablestore.emulator.maxcompute.beside import rows_of
 from airflow_tablestore.factory import import_spec
@@ -13,12 +17,22 @@ from tests.system import compare, sample
 pytestmark = pytest.mark.slow
 
 ROWS = 300
+KEYS = ("StreamId", "StatusType", "StatusValue")
 SPEC = """\
 pipeline: to_maxcompute
 kind: full_export
 source: {table: ots_gps_data, split: [user_0001], columns: [uid, ts, {value: 7, as: batch}]}
 sink: {type: maxcompute, table: gps, partition: "pt={run_date:%Y}", truncate: true, create_table: true}
 retry: {times: 1, delay: 1s}
+"""
+
+
+RECORDED = """\
+pipeline: recorded
+kind: full_export
+source: {table: ots_gps_data, columns: [uid, ts]}
+sink: {type: maxcompute, table: recorded, truncate: true, create_table: true, compress: lz4}
+status_table: {table: records}
 """
 
 
@@ -74,3 +88,50 @@ def test_a_dag_loads_every_row_once_and_tells_of_its_table(services, emulator, t
     texts = xcoms(runs[1])
     assert texts
     assert all(services["maxcompute"]["access_key_secret"] not in text for text in texts)
+
+
+def test_a_dag_keeps_its_records_where_the_spec_says(services, tmp_path, run_dag):
+    file = tmp_path / "recorded.yaml"
+    file.write_text(RECORDED)
+    (dag,), errors = import_spec(file)
+    assert errors == []
+
+    run = run_dag(dag)
+
+    assert run.state == "success"
+    client = sample.sdk_client(services["tablestore"])
+    _, _, rows, _ = client.get_range("records", "FORWARD", [(k, INF_MIN) for k in KEYS], [(k, INF_MAX) for k in KEYS])
+    kinds = {row.primary_key[1][1] for row in rows if row.primary_key[0][1].endswith("/recorded")}
+    assert kinds == {"AirflowSchema", "AirflowLoad"}
+
+
+def test_lineage_names_the_project_the_table_and_its_rows(services):
+    """The three tasks by hand, since Airflow runs copies of them; the real names, and not those of connections."""
+    from airflow_tablestore.operators import full_export as tasks
+
+    settings = {
+        "pipeline": "lineage",
+        "source": {"table": sample.TABLE, "columns": ["uid", "ts"]},
+        "sink": {"type": "maxcompute", "table": "lineage", "truncate": True, "create_table": True},
+    }
+    shared, moment = {}, datetime(2026, 11, 21, tzinfo=UTC)
+    instance = SimpleNamespace(try_number=1, xcom_push=lambda key, value: shared.__setitem__(key, value))
+    run = SimpleNamespace(run_after=moment, logical_date=moment)
+    context = {"ti": instance, "run_id": "r", "dag_run": run, "outlet_events": defaultdict(SimpleNamespace)}
+
+    splits = tasks.PlanFullExportOperator(task_id="plan", **settings).execute(context)
+    export = [tasks.ExportSplitOperator(task_id="export", head=shared["head"], split=s, **settings) for s in splits]
+    reports = [task.execute(context) for task in export]
+    publish = tasks.PublishExportOperator(task_id="publish", head=shared["head"], reports=reports, **settings)
+    told = publish.execute(context)
+    facets = publish.get_openlineage_facets_on_complete(instance)
+
+    (table,), (loaded,) = facets.inputs, facets.outputs
+    assert (table.namespace, table.name) == (f"tablestore://{services['tablestore']['instance']}", sample.TABLE)
+    assert [(f.name, f.type) for f in table.facets["schema"].fields] == [("uid", "string"), ("ts", "integer")]
+    assert (loaded.namespace, loaded.name) == (f"maxcompute://{services['maxcompute']['project']}", "lineage")
+    counted = loaded.outputFacets["outputStatistics"]
+    assert (counted.rowCount, counted.size) == (ROWS, told["bytes"])
+    assert [asset.uri for asset in publish.published] == ["maxcompute://maxcompute_default/lineage"]
+    (event,) = context["outlet_events"].values()
+    assert (event.extra["rows"], event.extra["manifest"].endswith("/lineage")) == (ROWS, True)

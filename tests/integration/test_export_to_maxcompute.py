@@ -292,6 +292,66 @@ def test_a_damaged_block_is_refused(cloud):
         services.store.put_block(PLACE, upload.id, 0, damaged)
 
 
+def test_a_table_that_is_dropped_between_plan_and_commit_asks_for_the_plan(cloud):
+    services, loaded = opened(cloud), export()
+    planned, reports = exported(cloud, services, loaded)
+    cloud.sql("drop table t")
+
+    with pytest.raises(StartOver) as raised:
+        publish(loaded, services, planned.head, reports, attempt=1)
+    run(loaded, services, run="r")
+
+    assert raised.value.task == "plan"
+    assert found(cloud) == rows_of("x")
+
+
+# ---- SQL before and after
+
+
+def counting(what):
+    return (f"insert into journal select '{what}', count(*) from t",)
+
+
+@pytest.fixture
+def journal(cloud):
+    cloud.sql("drop table if exists journal")
+    cloud.sql("create table journal (what string, n bigint)")
+    return lambda: [(row["what"], row["n"]) for row in cloud.maxcompute_rows("journal")]
+
+
+def test_sql_is_run_before_rows_are_read_and_after_the_commit(cloud, journal):
+    run(export(), opened(cloud, "old"), run="r1")
+
+    run(export(truncates=False, pre_sql=counting("before"), post_sql=counting("after")), opened(cloud), run="r2")
+
+    assert journal() == [("before", ROWS), ("after", 2 * ROWS)]
+
+
+def test_sql_that_fails_before_leaves_the_table_alone(cloud, journal):
+    run(export(), opened(cloud, "old"), run="r1")
+    services = opened(cloud)
+
+    with pytest.raises(Rejected, match="no_such_table"):
+        run(export(pre_sql=(*counting("before"), "insert into no_such_table select 1")), services, run="r2")
+
+    assert journal() == [("before", ROWS)]
+    assert found(cloud) == rows_of("old")
+
+
+def test_sql_that_fails_after_the_commit_is_run_again_by_the_retry(cloud):
+    cloud.sql("drop table if exists told")
+    services, loaded = opened(cloud), export(truncates=False, post_sql=("insert into told select count(*) from t",))
+    planned, reports = exported(cloud, services, loaded)
+
+    with pytest.raises(Rejected, match="told"):
+        publish(loaded, services, planned.head, reports, attempt=1)
+    cloud.sql("create table told (n bigint)")
+    publish(loaded, services, planned.head, reports, attempt=2)
+
+    assert [row["n"] for row in cloud.maxcompute_rows("told")] == [ROWS]
+    assert found(cloud) == rows_of("x")
+
+
 # ---- what is on record
 
 

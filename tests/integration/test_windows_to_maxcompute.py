@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airflow_tablestore.emulator import LocalCloud
-from airflow_tablestore.errors import RetryLater, SpecError, Superseded
+from airflow_tablestore.errors import RetryLater, SpecError, StartOver, Superseded
 from airflow_tablestore.pipeline.incremental.export import (
     WindowServices,
     export_part,
@@ -163,6 +163,39 @@ def test_a_lost_answer_to_the_commit_loads_once(world, mode):
     again = export_window(export, world.services, world.window(0))
 
     assert again.was_published
+    assert world.ids(export, 0) == WRITTEN[0]
+
+
+def test_a_window_whose_session_expired_before_the_answer_is_loaded_anew_or_asked_about(world, mode):
+    export, at = export_of(f"expired_{mode}", mode), world.cloud.maxcompute
+    patient = warehouse(at.endpoint, at.project, sleep=lambda seconds: None)
+    services = WindowServices(world.table.client, world.table.client, patient)
+    world.cloud.faults.add("error", service="maxcompute", operation="CommitUpload", code="ServiceUnavailable", count=20)
+    with pytest.raises(RetryLater):
+        export_window(export, services, world.window(0))
+    world.cloud.faults.clear()
+    world.cloud.faults.add("error", service="maxcompute", operation="GetUpload", code="NoSuchUpload", count=1)
+
+    if mode == "append":
+        with pytest.raises(SpecError, match="nobody knows"):
+            export_window(export, services, world.window(0))
+    else:
+        export_window(export, services, world.window(0))
+
+    assert world.ids(export, 0) == ([] if mode == "append" else WRITTEN[0])
+
+
+def test_a_table_that_changes_while_a_window_is_read_keeps_its_rows(world):
+    export = export_of("changed", "truncate")
+    export_window(export, world.services, world.window(0))
+    plan = plan_window(export, world.services, world.window(0), force=True)
+    reports = [export_part(export, world.services, plan.head, part, attempt=1) for part in plan.parts]
+    world.cloud.sql("alter table loaded_changed add columns (more string)")
+
+    with pytest.raises(StartOver, match="changed since the run was planned") as raised:
+        publish_window(export, world.services, plan.head, reports, attempt=1)
+
+    assert raised.value.task == "plan"
     assert world.ids(export, 0) == WRITTEN[0]
 
 

@@ -25,7 +25,7 @@ from odps.accounts import StsAccount
 from odps.tunnel import TableTunnel
 from odps.tunnel.tabletunnel import TableUploadSession
 
-from airflow_tablestore.errors import ProtocolError, RetryLater, StartOver
+from airflow_tablestore.errors import ProtocolError, Rejected, RetryLater, StartOver
 from airflow_tablestore.pipeline.sinks.maxcompute_errors import GONE, code_of, translated
 from airflow_tablestore.pipeline.sinks.maxcompute_rows import MaxComputeStream, MaxComputeUpserts, calling
 from airflow_tablestore.pipeline.target import BlockCompression
@@ -53,6 +53,9 @@ _ENCODED = {
     BlockCompression.SNAPPY: {"Content-Encoding": "x-snappy-framed"},
 }
 """What a block's request says of its compression. Source: requests of pyodps."""
+
+_WITH_ITS_TABLE = frozenset({"NoSuchTable", "NoSuchPartition"})
+"""What is told of a session when the table was dropped that it is of."""
 
 _CLOSING = frozenset({"closing"})
 
@@ -156,11 +159,11 @@ class MaxCompute:
         return self._told("BeginUpload", place, "post", params)
 
     def find(self, place: Partition, upload_id: str) -> Upload:
-        """The session as it is now; its status is GONE when it has expired or never was."""
+        """The session as it is now; its status is GONE when it has expired or never was, or its table is gone."""
         try:
             return self._told("GetUpload", place, "get", {"uploadid": upload_id})
-        except StartOver as error:
-            if isinstance(error.__cause__, Exception) and code_of(error.__cause__) in GONE:
+        except (StartOver, Rejected) as error:
+            if isinstance(error.__cause__, Exception) and code_of(error.__cause__) in GONE | _WITH_ITS_TABLE:
                 return Upload(upload_id, UploadStatus.GONE)
             raise
 
