@@ -88,9 +88,14 @@ def _tell(conversion: Conversion, session: Session) -> None:
     without = sum(step.fate is Fate.OTHER for step in steps)
     secrets = sum(step.fate is Fate.SECRET for step in steps)
     choices = sum(map(len, conversion.trail.choices.values()))
-    session.say(f"{choices} choices, {without} parameters without an equivalent; the report tells each.")
+    session.say(f"{_count(choices, 'choice')}, {_count(without, 'parameter')} without an equivalent: see the report.")
     if secrets:
-        session.tell(f"warning: the job holds {secrets} credentials in plain text; they were not taken. Replace them.")
+        held = _count(secrets, "credential")
+        session.tell(f"warning: the job holds {held} in plain text. They are in no file that was made; replace them.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _as_json(conversion: Conversion, written: Sequence[str]) -> dict[str, Any]:

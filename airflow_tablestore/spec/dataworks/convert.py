@@ -121,7 +121,7 @@ def _full_export(job: Job, scheduling: Scheduling, now: datetime | None) -> _Mad
     source = sources.table_source(job.reader.given, sinks.header_of(job.writer.given))
     sink, at = _sink(job, Clock(parameters=scheduling.parameters))
     mapping = {**_common(job, scheduling), **_cron(job, scheduling)}
-    return _ended(job, scheduling, mapping, source, sink, "full_export", at)
+    return _ended(job, scheduling, mapping, source, sink, at)
 
 
 def _incremental(job: Job, scheduling: Scheduling, now: datetime | None) -> _Made:
@@ -138,7 +138,7 @@ def _incremental(job: Job, scheduling: Scheduling, now: datetime | None) -> _Mad
         mapping["status_table"] = status
         told = "The one that DataX uses: each leaves the other's rows alone, and where the times meet, reading goes on"
         trail.choose("status_table", f"{told} from its checkpoint records.")
-    return _ended(job, scheduling, mapping, source, sink, "incremental", at)
+    return _ended(job, scheduling, mapping, source, sink, at)
 
 
 def _restore(job: Job, scheduling: Scheduling, now: datetime | None) -> _Made:
@@ -148,7 +148,7 @@ def _restore(job: Job, scheduling: Scheduling, now: datetime | None) -> _Made:
         connection_of(job.writer.given, "sink", "tablestore", ("endpoint", "instanceName"), _TIMEOUTS),
     )
     source, sink = sources.objects_source(job.reader.given, names), sinks.ots_sink(job.writer.given)
-    return _ended(job, scheduling, {**_common(job, scheduling), **_cron(job, scheduling)}, source, sink, "restore", at)
+    return _ended(job, scheduling, {**_common(job, scheduling), **_cron(job, scheduling)}, source, sink, at)
 
 
 EXAMPLE = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
@@ -176,7 +176,6 @@ def _ended(
     mapping: dict[str, Any],
     source: dict[str, Any],
     sink: dict[str, Any],
-    kind: str,
     connections: tuple[Connection, ...],
 ) -> _Made:
     trail = job.setting.trail
@@ -186,12 +185,9 @@ def _ended(
         trail.choose(
             "sink.connection", f"Both data sources are called '{first.id}'; a connection's name is of one type."
         )
-    for part, one in ((source, first), (sink, second)):
-        if one.id != f"{one.type}_default":
-            part["connection"] = one.id
     _fit(job, source, sink)
-    mapping["source"], mapping["sink"] = source, sink
-    mapping["limits"] = limits_of(job.setting, job.reader.given, job.writer.given, kind)
+    mapping["source"], mapping["sink"] = _over(first, source), _over(second, sink)
+    mapping["limits"] = limits_of(job.setting, job.reader.given, job.writer.given)
     return mapping, (first, second)
 
 
@@ -215,6 +211,14 @@ def _fit(job: Job, source: Mapping[str, Any], sink: dict[str, Any]) -> None:
     rest = ", ".join(named[most:])
     trail.choose("sink.columns", f"The reader gives nothing for {rest}; left out, which means null, as in DataX.")
     sink["columns"] = named[:most]
+
+
+def _over(connection: Connection, part: Mapping[str, Any]) -> dict[str, Any]:
+    """The source or the sink with its connection, unless that is the default; behind `type`, where one stands."""
+    if connection.id == f"{connection.type}_default":
+        return dict(part)
+    kind = {"type": part["type"]} if "type" in part else {}
+    return {**kind, "connection": connection.id, **part}
 
 
 def _common(job: Job, scheduling: Scheduling) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from airflow_tablestore.spec.dataworks.trail import Given
 MOST_THREADS, MOST_WORKERS = 64, 1024
 
 
-def limits_of(setting: Given, reader: Given, writer: Given, kind: str) -> dict[str, Any]:
+def limits_of(setting: Given, reader: Given, writer: Given) -> dict[str, Any]:
     """`limits` of a spec."""
     trail = setting.trail
     limits: dict[str, Any] = {}
@@ -21,7 +21,7 @@ def limits_of(setting: Given, reader: Given, writer: Given, kind: str) -> dict[s
     error_limit.other("a share of the rows is no limit here; limits.errors is a number", "percentage")
     speed = setting.part("speed")
     _speed(speed, limits, str(speed.raw("throttle")).lower() == "false")
-    _parallel(speed, reader, writer, limits, kind)
+    _parallel(speed, reader, writer, limits)
     return limits
 
 
@@ -45,25 +45,20 @@ def _speed(speed: Given, limits: dict[str, Any], is_free: bool) -> None:
         limits["rows_per_second"] = rows
 
 
-def _parallel(speed: Given, reader: Given, writer: Given, limits: dict[str, Any], kind: str) -> None:
-    trail = speed.trail
-    is_restore = kind == "restore"
-    key, most = ("limits.threads", MOST_THREADS) if is_restore else ("limits.workers", MOST_WORKERS)
-    concurrent = speed.whole("concurrent", key, "channel")
+def _parallel(speed: Given, reader: Given, writer: Given, limits: dict[str, Any]) -> None:
+    concurrent = speed.whole("concurrent", "limits.workers", "channel")
     if concurrent is not None:
-        name = key.split(".")[1]
-        limits[name] = max(1, min(concurrent, most))
-        if limits[name] != concurrent:
-            trail.choose(key, f"The job says {concurrent}; from 1 to {most} is possible.")
-    given = [writer.whole("concurrencyWrite", "limits.threads")] if is_restore else []
-    given += [one.whole(name, "limits.threads") for one in (reader, writer) for name in _THREADS]
+        limits["workers"] = _bounded(concurrent, MOST_WORKERS, "limits.workers", speed)
+    given = [one.whole(name, "limits.threads") for one in (reader, writer) for name in _THREADS]
     threads = max((one for one in given if one is not None), default=None)
-    if threads is not None and "threads" not in limits:
-        limits["threads"] = max(1, min(threads, MOST_THREADS))
-        if limits["threads"] != threads:
-            trail.choose("limits.threads", f"The job says {threads}; from 1 to {MOST_THREADS} is possible.")
-    elif threads is not None:
-        trail.choose("limits.threads", "speed.concurrent counts; what the job says of threads is less.")
+    if threads is not None:
+        limits["threads"] = _bounded(threads, MOST_THREADS, "limits.threads", speed)
 
 
-_THREADS = ("threadNum", "ioThreadCount", "maxConnectionCount")
+def _bounded(given: int, most: int, key: str, speed: Given) -> int:
+    if not 1 <= given <= most:
+        speed.trail.choose(key, f"The job says {given}; from 1 to {most} is possible.")
+    return max(1, min(given, most))
+
+
+_THREADS = ("threadNum", "ioThreadCount", "maxConnectionCount", "concurrencyWrite")

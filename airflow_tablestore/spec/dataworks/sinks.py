@@ -214,6 +214,7 @@ def ots_sink(given: Given) -> dict[str, Any]:
     if str(given.raw("isTimeseriesTable") or "false").lower() == "true":
         trail.refuse(given.at("isTimeseriesTable"), "timeseries tables are not written by this version")
     given.always("is off", "isTimeseriesTable")
+    given.other("limits.rows_per_second says how many rows are written in a second", "requestQPS")
     given.other(
         "values are written with the service's time", "defaultTimestampInMillisecond", "defaultTimestampInMillionSecond"
     )

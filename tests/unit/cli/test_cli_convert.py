@@ -103,7 +103,7 @@ def test_keys_in_plain_text_are_told_and_go_nowhere(tmp_path):
 
     written = out + told + "".join(path.read_text() for path in (tmp_path / "specs").iterdir())
     assert code == OK
-    assert "holds 2 credentials in plain text" in told
+    assert "the job holds 2 credentials in plain text" in told
     assert "s3cret" not in written
     assert "LTAI5tExample00" not in written
 
