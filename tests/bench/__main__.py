@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import big_table, golang, reading, report, scale, specs, tunnels, warehouse, windows
+from tests.bench import big_table, flame, golang, reading, report, scale, specs, tunnels, warehouse, windows
 from tests.bench import emulator as emulated
 from tests.bench.pairs import Figure
 from tests.bench.scale import Measured
@@ -24,7 +24,7 @@ MILLION = 1_000_000
 PAGES = 20
 """Answers of 5,000 rows that readers are compared on."""
 
-PARTS = ("emulator", "reading", "specs", "windows", "tunnels", "warehouse", "runs")
+PARTS = ("emulator", "reading", "specs", "windows", "tunnels", "warehouse", "flame", "runs")
 
 
 def main() -> int:
@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", help="table sizes of whole runs, multiples of 500")
     parser.add_argument("--rounds", type=int, default=5, help="turns of which the median is taken")
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; then nothing is written")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; then no figures are written")
     return parser.parse_args()
 
 
@@ -82,6 +82,10 @@ def _part(part: str, options: argparse.Namespace, out: Console) -> Iterator[Figu
         out.print("Into MaxCompute, by the command and by pyodps's records ...")
         sizes = options.rows or [MILLION, 4 * MILLION]
         yield from warehouse.measured(FOLDER / "warehouse", sizes, out.print)
+    elif part == "flame":
+        out.print("A flame graph of an export ...")
+        drawn = flame.draw(FOLDER / "flame", PAGE, (options.rows or [2 * MILLION])[-1])
+        out.print(f"Written: {drawn.relative_to(ROOT)}")
     else:
         sizes = options.rows or [MILLION, 2 * MILLION, 4 * MILLION]
         yield from scale.whole_runs(FOLDER, sizes, out.print)

@@ -24,6 +24,9 @@ turns in the same run; trust them and not the figures beside them, which are of 
 thread of the process that reads, not the server. Medians throughout.
 
 ![How many times as fast](ratios.svg)
+
+Where the CPU time of an export to csv goes, function by function, shows [a flame graph](flame.svg): open it by itself,
+then a click on a frame makes it as wide as the page.
 """
 CLOSING = """\
 "At least" is what a change must not fall below on an idle machine; a ratio of memory or of time a row should stay below
