@@ -45,7 +45,7 @@ def verification(
         raise SpecError([Problem(told, "name a full export, or a restore of one", path="kind")])
     wanted = restore(spec, run_date=run_date)
     if not isinstance(wanted.source, PublishedSource):
-        told = "these objects have no manifest, so nobody says which rows of a table they are"
+        told = "a restore of plain objects, or to a point in time, writes rows that no single manifest lists"
         raise SpecError([Problem(told, "name the prefix of a published export", path="source")])
     job = Verify(
         wanted.target.table, wanted.source.prefix, run or wanted.source.run, wanted.limits, most_named=most_named
