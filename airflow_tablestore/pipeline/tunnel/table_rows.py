@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.contract import OverLength
 from airflow_tablestore.pipeline.sinks.table_columns import CREATED, TableMapping, mapping_of
 from airflow_tablestore.pipeline.sources.cell_json import cell_json, cells_before_json, place_text
@@ -244,7 +244,11 @@ def _told(change: Change, number: int, wanted: frozenset[str], reasons: dict[int
 def _array(column: _Column, told: Sequence[_Told], reasons: dict[int, str]) -> pa.Array:
     values: list[Value | None] = []
     for number, one in enumerate(told):
-        value = column.read(one)
+        try:
+            value = column.read(one)
+        except ProtocolError as error:  # of the row before the change; the record itself was read
+            value = None
+            reasons.setdefault(number, f"'{column.told}' cannot be read: {error}")
         if value is not None and type_of(value) is not column.type:
             found, value = type_of(value), converted(value, column.type)
             if value is None:

@@ -6,14 +6,15 @@ How rows are written, and what a crash between the write and the checkpoint mean
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.consumer.tunnel import Batch
-from airflow_tablestore.errors import Problem, RecordError, SpecError
+from airflow_tablestore.consumer.tunnel.records import place_of
+from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.table_upload import TableLoad
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.tunnel.sink import Job
@@ -83,12 +84,19 @@ class TableDoor:
 
     def changes(self, batches: Iterable[Batch]) -> list[Change]:
         """The records of a channel, in their order; those that cannot be read are refused."""
-        return [
-            Change(record.action.value, row, record.origin)
-            for batch in batches
-            for record, row in batch.rows(self._refuse_unreadable)
-            if self._is_keyed(row)
-        ]
+        return [change for batch in batches for change in self._changes(batch)]
+
+    def _changes(self, batch: Batch) -> Iterator[Change]:
+        for number, record in enumerate(batch.records):
+            try:
+                row = record.decoded()
+            except ProtocolError as error:
+                self.job.refused.add(place_of(batch, number), f"it cannot be read: {error}")
+                continue
+            if self._is_keyed(row):
+                yield Change(record.action.value, row, record.origin)
+            else:
+                self.job.refused.add(show_key(row.key), "its key is not that of the table")
 
     def fitting(self, rows: TableRows, changes: Sequence[Change]) -> tuple[list[Change], pa.RecordBatch]:
         """The changes that fit into the table, with their rows; the others are refused."""
@@ -100,15 +108,9 @@ class TableDoor:
         kept = [number for number in range(len(changes)) if number not in reasons]
         return [changes[number] for number in kept], records.take(pa.array(kept, pa.int64()))
 
-    def _refuse_unreadable(self, error: RecordError) -> None:
-        self.job.refused.add("a record", str(error))
-
     def _is_keyed(self, row: Row) -> bool:
         found = [(name, type_of(value)) for name, value in row.key if isinstance(value, int | str | bytes)]
-        if found == [(key.name, key.type) for key in self.job.table.keys]:
-            return True
-        self.job.refused.add(show_key(row.key), "its key is not that of the table")
-        return False
+        return found == [(key.name, key.type) for key in self.job.table.keys]
 
 
 def _kinds(columns: Iterable[TableColumn]) -> list[tuple[str, str]]:

@@ -88,6 +88,14 @@ def test_what_does_not_fit_is_told(table, cells, reason):
     assert reason in reasons[0]
 
 
+def test_a_row_before_a_change_that_cannot_be_read_is_told():
+    torn = Change("update", Row((("userId", 7),), sequence=PLACE), b"torn")
+
+    _, reasons = table_rows(SOURCE, columns(before="string"), None).apply([torn])
+
+    assert "'before' cannot be read" in reasons[0]
+
+
 def test_names_that_differ_in_case_only_do_no_harm_where_nobody_asks_for_them():
     rows = table_rows(SOURCE, columns(n="bigint"), None)
 
