@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.errors import SpecError, Superseded
 from airflow_tablestore.pipeline.dirty import refuse_dirty
 from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
-from airflow_tablestore.pipeline.loads import Load, Loads
+from airflow_tablestore.pipeline.loads import Loads
 from airflow_tablestore.pipeline.manifest import Manifest
-from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of, is_outranked
+from airflow_tablestore.pipeline.recorded_load import RecordedLoad
+from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.warehouse import Upload, Warehouse
 
@@ -81,22 +81,17 @@ class ExportTable:
         :raises SpecError: so many slices need more blocks than a session takes; or the rows of this run are there
             already and would be added once more.
         """
-        known = self.loads.load(head.run) if self.loads else None
-        if known and not self.target.truncates and self._is_in(known):
-            raise SpecError(
-                f"run {head.run} of '{self.pipeline}' has loaded its rows into {self.place} already, and they would be "
-                "added once more; to replace what is there, write truncate: true; to add them again, use another run"
-            )
+        recorded = self._recorded(head.run)
+        known = recorded.known()
+        recorded.refuse_twice(known)
         width = max(len(split.slices) for split in splits)
         check_blocks(len(splits) * width, attempts)
         upload = self.load.begin(output)
         claim = claim_of(upload.id, known.manifest.claim if known else None)
         return replace(head, claim=claim, name=upload.id, width=width)
 
-    def _is_in(self, known: Load) -> bool:
-        """Whether a load on record is in the table."""
-        what = f"Run {known.manifest.run} of '{self.pipeline}'"
-        return known.is_done or self.load.was_committed(known.upload_id, what)
+    def _recorded(self, run: str) -> RecordedLoad:
+        return RecordedLoad(self.load, self.loads, run, f"Run {run} of '{self.pipeline}'")
 
     def part(self, head: PlanHead, split: int, attempt: int) -> SplitBlocks:
         """What one attempt at a split writes with.
@@ -116,14 +111,7 @@ class ExportTable:
         """
         refuse_dirty(manifest.dirty, errors, manifest.samples)
         blocks = [int(block.key) for report in reports for block in report.objects]
-        known = self.loads.load(head.run) if self.loads else None
-        if known and is_outranked(head.claim, known.manifest.claim) and self._is_in(known):
-            raise Superseded(f"another attempt at run {head.run} has loaded its rows into {self.place}; this one stops")
-        if self.loads and not (known and known.upload_id == head.name):
-            self.loads.put_load(head.run, Load(head.name, manifest))
-        self.load.commit(head.name, _numbers(head), blocks)
-        if self.loads:
-            self.loads.put_load(head.run, Load(head.name, manifest, is_done=True))
+        self._recorded(head.run).commit(head.name, manifest, _numbers(head), blocks)
         return manifest
 
 

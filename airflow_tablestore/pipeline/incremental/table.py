@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.errors import SpecError, StartOver, Superseded
+from airflow_tablestore.errors import StartOver
 from airflow_tablestore.pipeline.dirty import refuse_dirty
 from airflow_tablestore.pipeline.incremental.ledger import Ledger, load_key
 from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
-from airflow_tablestore.pipeline.loads import Load
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
+from airflow_tablestore.pipeline.recorded_load import RecordedLoad
 from airflow_tablestore.pipeline.selection import ChangeSelection
-from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of, is_outranked
+from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.warehouse import Upload, Warehouse
 from airflow_tablestore.pipeline.window import Window
@@ -71,14 +71,19 @@ class WindowTable:
 
     # ---- what stands
 
+    @property
+    def _recorded(self) -> RecordedLoad:
+        what = f"Window {self.window} of '{self.pipeline}'"
+        return RecordedLoad(self.load, self.ledger, load_key(self.window), what)
+
     def standing(self) -> Manifest | None:
         """What the ledger keeps of this window, be it done or only intended."""
-        known = self.ledger.load(load_key(self.window))
+        known = self._recorded.known()
         return known.manifest if known else None
 
     def told(self) -> tuple[PublishedWindow, ...]:
         """The window that the ledger tells of."""
-        known = self.ledger.load(load_key(self.window))
+        known = self._recorded.known()
         return known.manifest.windows if known and known.is_done else ()
 
     def published(self, standing: Manifest | None) -> tuple[Manifest, PublishedWindow] | None:
@@ -86,14 +91,10 @@ class WindowTable:
 
         :raises SpecError: nobody can tell any more.
         """
-        known = self.ledger.load(load_key(self.window))
+        recorded = self._recorded
+        known = recorded.known()
         window = known.manifest.window_of(window_key(self.window)) if known else None
-        if known is None or window is None:
-            return None
-        return (known.manifest, window) if known.is_done or self._is_committed(known) else None
-
-    def _is_committed(self, known: Load) -> bool:
-        return self.load.was_committed(known.upload_id, f"Window {self.window} of '{self.pipeline}'")
+        return (known.manifest, window) if known and window and recorded.is_in(known) else None
 
     # ---- a new export
 
@@ -103,11 +104,8 @@ class WindowTable:
         :raises SpecError: the table is missing or does not fit, or rows that are there would be added once more.
             Nothing has been read.
         """
-        if not self.target.truncates and self.published(standing):
-            raise SpecError(
-                f"Window {self.window} of '{self.pipeline}' is in {self.place} already, and its rows would be added "
-                "once more; to replace them, write truncate: true"
-            )
+        recorded = self._recorded
+        recorded.refuse_twice(recorded.known())
         tasks = [task.number for part in parts for task in part.shards]
         width = (max(tasks) + 1 if tasks else 1) * BRANCHES
         check_blocks(width, 1)
@@ -140,14 +138,8 @@ class WindowTable:
         :raises Superseded: another run has loaded the window since this one was planned.
         """
         refuse_dirty(manifest.dirty, errors, manifest.samples)
-        known = self.ledger.load(load_key(self.window))
-        is_outrun = known and is_outranked(head.claim, known.manifest.claim)
-        if known and is_outrun and (known.is_done or self._is_committed(known)):
-            raise Superseded(f"another run has loaded window {self.window} into {self.place}; this one stops")
         blocks = [int(block.key) for report in reports for block in report.objects]
-        self.ledger.put_load(load_key(self.window), Load(head.name, manifest))
-        self.load.commit(head.name, BlockNumbers(head.width), blocks)
-        self.ledger.put_load(load_key(self.window), Load(head.name, manifest, is_done=True))
+        self._recorded.commit(head.name, manifest, BlockNumbers(head.width), blocks)
         return manifest
 
     def drop(self, reports: Iterable[PartReport]) -> None:
