@@ -82,6 +82,57 @@ def test_what_is_wrong_is_told_with_its_place(text, path, line):
     assert (path, line, False) in found(text)
 
 
+@pytest.mark.parametrize(
+    ("rule", "text", "path"),
+    [
+        ("a table is named", with_("{table: sampleTable}", "{}"), "source.table"),
+        ("a name has 3 characters at least", with_("my-task", "my"), "delivery.task"),
+        ("a name has 16 characters at most", with_("my-task", "a" * 17), "delivery.task"),
+        ("a name has lower-case letters", with_("my-task", "myTask"), "delivery.task"),
+        ("a name has digits and hyphens beside them, nothing else", with_("my-task", "my_task"), "delivery.task"),
+        ("a name begins with a letter or digit", with_("my-task", "'-task'"), "delivery.task"),
+        ("a name ends with a letter or digit", with_("my-task", "task-"), "delivery.task"),
+        ("a task has a name", with_("  task: my-task\n", ""), "delivery.task"),
+        ("variables are $yyyy, $MM, $dd, $HH and $mm", with_("$MM", "$hh"), "delivery.prefix"),
+        ("variables have their case", with_("$yyyy", "$YYYY"), "delivery.prefix"),
+        ("a folder is named", with_("sample/year=$yyyy/month=$MM", "''"), "delivery.prefix"),
+        ("a bucket is named", with_("  bucket: datadeliverytest\n", ""), "delivery.bucket"),
+        ("a bucket has a bucket's name", with_("datadeliverytest", "data_delivery"), "delivery.bucket"),
+        ("an endpoint is named", with_("  endpoint: oss-cn-hangzhou.aliyuncs.com\n", ""), "delivery.endpoint"),
+        ("an endpoint is one of OSS", with_("oss-cn-hangzhou.", "i.cn-hangzhou.ots."), "delivery.endpoint"),
+        ("a role is an ARN", with_("acs:ram::1234567890:role/", "acs:ram::1234567890:user/"), "delivery.role"),
+        ("data are delivered as Parquet", with_("  role:", "  format: csv\n  role:"), "delivery.format"),
+        (
+            "an event time has a column",
+            with_("  role:", "  event_time: {format: Unix}\n  role:"),
+            "delivery.event_time",
+        ),
+        (
+            "an event time has a known format",
+            with_("  role:", "  event_time: {column: at, format: ISO}\n  role:"),
+            "delivery.event_time.format",
+        ),
+        ("a schema is given", GOOD.split("  schema:")[0], "delivery.schema"),
+        ("a schema has a column", GOOD.split("  schema:")[0] + "  schema: []\n", "delivery.schema"),
+        ("a field has a source", with_("column: Col1, ", ""), "delivery.schema[2]"),
+        ("a field has a type", with_(", type: DOUBLE", ""), "delivery.schema[2]"),
+        ("a type is one of Parquet", with_("DOUBLE", "VARCHAR"), "delivery.schema[2].type"),
+        ("a column is delivered once", with_("column: PK2", "column: PK1"), "delivery.schema[1].column"),
+        ("a type is Base, Inc or BaseInc", with_("BaseIncTask", "FullTask"), "delivery.type"),
+    ],
+)
+def test_each_rule_of_the_documentation_is_held(rule, text, path):
+    errors = [place for place, _, is_warning in found(text) if not is_warning]
+
+    assert any(place == path or place.startswith(f"{path}.") for place in errors), f"{rule}: {errors}"
+
+
+def test_a_task_delivers_base_and_incremental_data_unless_told_otherwise():
+    spec = parse(with_("  type: BaseIncTask\n", "")).spec
+
+    assert delivery_wish(spec).task.type is TaskType.BASE_INC
+
+
 def test_everything_that_is_wrong_is_told_at_once():
     text = GOOD.replace("my-task", "X").replace("$MM", "$M").replace("to: PK2", "to: PK1").replace("DOUBLE", "REAL")
 
