@@ -106,7 +106,7 @@ def _as_json(conversion: Conversion, written: Sequence[str]) -> dict[str, Any]:
         "is_complete": conversion.is_complete,
         "files": list(written),
         "spec": conversion.mapping,
-        "choices": {path_of(loc): told for loc, told in trail.choices.items()},
+        "choices": {path_of(loc): [masked(one) for one in told] for loc, told in trail.choices.items()},
         "to_fill_in": {path_of(loc): told for loc, told in trail.unfilled.items()},
         "connections": [{"id": one.id, "type": one.type, "for": one.role} for one in conversion.connections],
         "parameters": [

@@ -22,9 +22,10 @@ from airflow_tablestore.spec.dataworks.settings import limits_of
 from airflow_tablestore.spec.dataworks.shape import Job, job_of
 from airflow_tablestore.spec.dataworks.text import JobText, read_job
 from airflow_tablestore.spec.dataworks.trail import Trail
+from airflow_tablestore.spec.dataworks.variables import with_texts
 from airflow_tablestore.spec.dataworks.windows import Times, times_of
 from airflow_tablestore.spec.document import placed, read_bytes
-from airflow_tablestore.spec.problems import Finding, Loc
+from airflow_tablestore.spec.problems import Finding, Loc, masked, path_of
 from airflow_tablestore.spec.stream_source import MULTI_VERSION
 from airflow_tablestore.spec.window_prefixes import shared_prefix
 
@@ -95,7 +96,8 @@ def converted(
     from airflow_tablestore.spec.load import check
 
     trail = Trail()
-    job = job_of(text.data, trail)
+    data = with_texts(text.data, scheduling.parameters)
+    job = job_of(data, trail)
     pair = (job.reader.plugin, job.writer.plugin)
     if pair not in KIND_OF:
         known = ", ".join(f"{reader} -> {writer}" for reader, writer in KIND_OF)
@@ -103,8 +105,8 @@ def converted(
     kind = KIND_OF[pair]
     mapping, connections = _MAKERS[kind](job, scheduling, now)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(file).stem).strip("_.-") or "job"
-    mapping = merged({"pipeline": name, "kind": kind, **mapping}, given)
-    trail.finish(text.data)
+    mapping = merged({"pipeline": name, "kind": kind, **_without_secrets(mapping, (), trail)}, given)
+    trail.finish(data)
     if trail.problems:
         raise SpecError(trail.problems)
     for loc in [loc for loc in trail.unfilled if _at(given, loc) is not None]:
@@ -295,6 +297,18 @@ def merged(mapping: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
         both = isinstance(found.get(key), Mapping) and isinstance(value, Mapping)
         found[key] = merged(found[key], value) if both else value
     return found
+
+
+def _without_secrets(value: Any, at: Loc, trail: Trail) -> Any:
+    """The same without what looks like a credential inside of a text, such as a statement; a comment says so."""
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(one, (*at, key), trail) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(one, at, trail) for one in value]
+    if isinstance(value, str) and masked(value) != value:
+        trail.choose(path_of(at), "A credential stood here in plain text. It is left out; replace that key.")
+        return masked(value)
+    return value
 
 
 def _at(mapping: Any, loc: Loc) -> Any:

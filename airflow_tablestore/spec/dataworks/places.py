@@ -92,11 +92,6 @@ def with_placeholders(text: str, key: str, clock: Clock, trail: Trail, word: Cal
                 trail.choose(key, f"{match[0]} {told}.")
             return placeholder
         name = next((part for part in match.groups() if part), "")
-        if name in clock.parameters:
-            value = clock.parameters[name]
-            if not VARIABLE.search(value):
-                trail.choose(key, f"{match[0]} is the fixed text that the schedule assigns.")
-                return value
         guess = _guess(name, clock)
         trail.choose(key, f"{match[0]} is set by the job's schedule, which is not in the job; chosen: {guess}.")
         return guess

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+from typing import Any
 
 VARIABLE = re.compile(r"[$#](?:\{([^{}]*)\}|\[([^\[\]]*)\])|\$(bizdate|cyctime|jobid|gmtdate)\b")
 DAY = timedelta(days=1)
@@ -86,6 +87,26 @@ def _expression(inner: str, is_business_date: bool) -> Meant | None:
     if abs(seconds) > 366 * 86_400:
         return None
     return Meant(strftime(found[1]), base + timedelta(seconds=round(seconds)))
+
+
+def with_texts(data: Any, parameters: Mapping[str, str]) -> Any:
+    """The job with its own variables replaced where the schedule assigns a plain text to them, and no time."""
+    texts = {
+        name: value
+        for name, value in parameters.items()
+        if not VARIABLE.search(value) and meant(f"${{{name}}}", parameters) is None
+    }
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: replaced(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [replaced(one) for one in value]
+        if isinstance(value, str):
+            return VARIABLE.sub(lambda match: texts.get((match[1] or match[2] or "").strip(), match[0]), value)
+        return value
+
+    return replaced(data) if texts else data
 
 
 _PARTS = (

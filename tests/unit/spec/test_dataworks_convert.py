@@ -477,3 +477,100 @@ def test_a_schedule_may_be_a_file(tmp_path, job):
     mapping = job(stream(), oss(writeMode="append"), schedule=str(path)).mapping
 
     assert (mapping["start"], mapping["self_dependent"]) == ("2026-11-20T00:00:00+08:00", True)
+
+
+def test_a_variable_that_the_schedule_assigns_a_text_to_is_that_text(job):
+    writer = oss(object="gps/${region}/")
+
+    conversion = job(ots(table="${table}"), writer, schedule="cycle: 1d, parameters: {table: gps, region: cn}")
+
+    assert conversion.mapping["source"]["table"] == "gps"
+    assert conversion.mapping["sink"]["prefix"] == "gps/cn/"
+
+
+def test_a_credential_inside_of_a_text_is_left_out(job):
+    statement = "set x.accessKey=s3cretKeyThatNobodySees"
+
+    conversion = job(ots(column=["LTAI5tExampleExample"]), odps(preSql=[statement]))
+
+    written = spec_text(conversion) + report(conversion) + repr(conversion.mapping)
+    assert "s3cretKey" not in written
+    assert "LTAI5t" not in written
+    assert "A credential stood here in plain text" in written
+
+
+# ---- no parameter is read without effect
+
+
+VALUES = {
+    ("ots", "oss"): {
+        "reader": {
+            "table": ["a", "b"],
+            "datasource": ["one", "two"],
+            "endpoint": ["https://a", "https://b"],
+            "instanceName": ["a", "b"],
+            "column": [["a"], [{"name": "a", "type": "int"}], [{"value": "1", "type": "int"}]],
+            "range": [{"begin": [{"type": "int", "value": 1}]}, {"split": [{"type": "int", "value": "5"}]}],
+            "ioThreadCount": [2, 3],
+        },
+        "writer": {
+            "bucket": ["one", "two"],
+            "object": ["a/", "b/"],
+            "writeMode": ["truncate", "append", "nonConflict"],
+            "fileFormat": ["csv", "text", "parquet"],
+            "fieldDelimiter": [",", ";"],
+            "nullFormat": ["", "null"],
+            "dateFormat": ["yyyy-MM-dd", "yyyyMMdd"],
+            "encoding": ["UTF-8", "GBK"],
+            "header": [["a"], []],
+            "maxFileSize": ["1", 2],
+            "compress": ["gzip", "zstd", "none"],
+            "csvWriterConfig": [{"forceQualifier": True}, {"useTextQualifier": False}],
+        },
+    },
+    ("otsstream", "odps"): {
+        "reader": {
+            "dataTable": ["a", "b"],
+            "statusTable": ["a", "b"],
+            "startTimeString": ["$[yyyymmddhh24miss-15/24/60]", "$[yyyymmddhh24miss-10/24/60]"],
+            "isExportSequenceInfo": [True, "false"],
+            "maxRetries": [3, "4"],
+            "threadNum": [3, 4],
+        },
+        "writer": {
+            "project": ["aaa", "bbb"],
+            "table": ["a", "b"],
+            "partition": ["pt=1", "pt=2"],
+            "truncate": [True, "false"],
+            "column": [["a", "b"], ["a"]],
+            "overLengthRule": ["keepOn", "truncate", "setNull"],
+            "preSql": [["a"], ["b"]],
+            "postSql": [["a"], "b"],
+        },
+    },
+}
+ONE_BY_ONE = [
+    (*plan, side, name, values)
+    for plan, both in VALUES.items()
+    for side, named in both.items()
+    for name, values in named.items()
+]
+
+
+@pytest.mark.parametrize(("reads", "writes", "side", "name", "values"), ONE_BY_ONE, ids=lambda value: str(value)[:30])
+def test_what_a_parameter_says_decides_what_comes_out(job, reads, writes, side, name, values):
+    times = {"startTimeString": "$[yyyymmddhh24miss-10/24/60]", "endTimeString": "$[yyyymmddhh24miss-5/24/60]"}
+    base = {
+        "ots": {"table": "t"},
+        "otsstream": {"dataTable": "t", **times},
+        "oss": oss()["parameter"],
+        "odps": {"table": "t", "truncate": False, "partition": "pt=$[yyyymmddhh24mi-10/24/60]"},
+    }
+
+    results = []
+    for value in values:
+        reader, writer = ({"plugin": plugin, "parameter": dict(base[plugin])} for plugin in (reads, writes))
+        {"reader": reader, "writer": writer}[side]["parameter"][name] = value
+        results.append(spec_text(made := job(reader, writer)) + report(made))
+
+    assert len(set(results)) == len(values)
