@@ -107,3 +107,68 @@ def test_windows_publish_the_same_objects_in_both_forms(team, running):
     converted = team.published("converted")
     assert converted == team.published("inline")
     assert [b"".join(bodies) for _, bodies in sorted(converted.items())] == [b"u0,n0\nu1,n1\n", b"u2,n2\n"]
+
+
+def test_the_first_document_loads_its_table_in_both_forms(team, running):
+    start = FixedGrid(FIVE).floor(datetime.now(UTC) - timedelta(minutes=40))
+    running.clock.move_to(micros_of(start) - 60_000_000)
+    team.cloud.make_table("person", key={"id": int})
+    team.call("stream", "enable", "person", "--hours", "24")
+    running.clock.move_to(micros_of(start) + 10_000_000)
+    team.cloud.put_rows("person", [{"id": 1, "name": "Ada"}])
+    for name in ("TABLESTORE", "MAXCOMPUTE"):
+        kind = {"TABLESTORE": "OTSSTREAM", "MAXCOMPUTE": "ODPS_FIRST"}[name]
+        team.environment[f"AIRFLOW_CONN_{kind}"] = team.environment[f"AIRFLOW_CONN_{name}_DEFAULT"]
+    for table in ("person_converted", "person_inline"):
+        columns = "id BIGINT, colname STRING, version BIGINT, colvalue STRING, optype STRING, sequenceinfo STRING"
+        team.cloud.sql(f"CREATE TABLE {table} ({columns}) PARTITIONED BY (pt STRING)")
+    job, told = VECTORS / "person_changes.json", {"start": start.isoformat()}
+    words = ("--set", "pipeline=converted", "--set", "sink.table=person_converted", "-o", str(team.folder))
+    team.call("convert", str(job), "--schedule", json.dumps(told), *words)
+    inline = {"pipeline": "inline", "kind": "dataworks", "job": str(job), "sink": {"table": "person_inline"}}
+    (team.folder / "inline.yaml").write_text(json.dumps(inline | told))
+
+    for form in ("converted", "inline"):
+        team.call("run", str(team.folder / f"{form}.yaml"), "--window-start", start.isoformat())
+
+    converted, as_it_is = (team.cloud.sql(f"SELECT * FROM person_{form}") for form in ("converted", "inline"))
+    assert converted == as_it_is
+    assert [
+        (row["id"], row["colname"], row["colvalue"], row["optype"], row["sequenceinfo"]) for row in converted[-1:]
+    ] == [(1, "name", "Ada", "U", None)]
+
+
+def test_a_restore_writes_what_the_job_would_write(team):
+    team.cloud.make_table("copy", key={"uid": str})
+    team.cloud.put_object(f"{team.cloud.prefix}raw/1.csv", b'u1,7\nu2,null\n"u,3",9\n')
+    job = {
+        "reader": {
+            "plugin": "oss",
+            "parameter": {
+                "bucket": team.cloud.bucket,
+                "object": [f"{team.cloud.prefix}raw/*.csv"],
+                "column": [{"index": 0, "type": "string"}, {"index": 1, "type": "long"}],
+                "fieldDelimiter": ",",
+                "nullFormat": "null",
+            },
+        },
+        "writer": {
+            "plugin": "ots",
+            "parameter": {
+                "table": "copy",
+                "primaryKey": ["uid"],
+                "column": [{"name": "n", "type": "int"}],
+                "writeMode": "PutRow",
+            },
+        },
+    }
+    (team.folder / "back.json").write_text(json.dumps(job))
+    (team.folder / "inline.yaml").write_text("pipeline: inline\nkind: dataworks\njob: back.json\n")
+
+    team.call("convert", str(team.folder / "back.json"), "-o", str(team.folder))
+    written = []
+    for spec in ("back.yaml", "inline.yaml"):
+        team.call("run", str(team.folder / spec))
+        written.append(team.cloud.rows("copy"))
+
+    assert written[0] == written[1] == [{"uid": "u,3", "n": 9}, {"uid": "u1", "n": 7}, {"uid": "u2"}]
