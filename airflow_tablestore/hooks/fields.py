@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 SECRET_EXTRAS = ("access_key_secret", "sts_token")
 
 
-def fields_of(connection: Connection | StoredConnection) -> Fields:
-    """The connection's fields. Its password and secret extras are masked in every later log line of this process."""
+def fields_of(connection: Connection | StoredConnection | Fields) -> Fields:
+    """The connection's fields. Its password and secret extras are masked in every later log line of this process.
+
+    In a triggerer this must be called on the event loop: masking tells the triggerer's parent, and Airflow 3.1 mixes up
+    the answers, and ends, when that is done from another thread. What is made here may be handed to a thread.
+    """
     from airflow_tablestore.pipeline.connections import Fields
 
+    if isinstance(connection, Fields):
+        return connection
     extra = connection.extra_dejson
     for secret in (connection.password, *(extra.get(name) for name in SECRET_EXTRAS)):
         if isinstance(secret, str) and secret:

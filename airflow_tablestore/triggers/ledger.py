@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_tablestore.client import Client
+    from airflow_tablestore.pipeline.connections import Fields
     from airflow_tablestore.pipeline.incremental.ledger import Ledger
 
 Answer = dict[str, Any]
@@ -73,14 +74,15 @@ class LedgerTrigger(BaseTrigger):
 
     async def _answer(self) -> Answer | None:
         names = (self.watched.connection, self.watched.status_connection)
-        connections = {name: await BaseHook.aget_connection(name) for name in dict.fromkeys(names)}
+        # Not in the thread: see `fields_of`.
+        connections = {name: fields_of(await BaseHook.aget_connection(name)) for name in dict.fromkeys(names)}
         try:
             return await asyncio.to_thread(self.answer, connections)
         except RetryLater as error:
             self.log.warning("Asking again in %s s: %s", self.poll_seconds, error)
             return None
 
-    def answer(self, connections: Mapping[str, Connection]) -> Answer | None:
+    def answer(self, connections: Mapping[str, Connection | Fields]) -> Answer | None:
         """Ask once, over these connections. Blocks.
 
         :raises RetryLater: nobody answers now; this may pass.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_tablestore.client import Client
+    from airflow_tablestore.pipeline.connections import Fields
 
 Answer = dict[str, Any]
 """`{"done": …}` with what was found out, or `{"error": sentence}`."""
@@ -55,13 +56,14 @@ class QuestionTrigger(BaseTrigger):
 
     async def _answer(self) -> Answer | None:
         connection = await BaseHook.aget_connection(self.connection)
+        fields = fields_of(connection)  # not in the thread: see there
         try:
-            return await asyncio.to_thread(self.answer, connection)
+            return await asyncio.to_thread(self.answer, fields)
         except RetryLater as error:
             self.log.warning("Asking again in %s s: %s", self.poll_seconds, error)
             return None
 
-    def answer(self, connection: Connection) -> Answer | None:
+    def answer(self, connection: Connection | Fields) -> Answer | None:
         """Ask once, over this connection. Blocks.
 
         :raises RetryLater: nobody answers now; this may pass.

@@ -24,6 +24,7 @@ from airflow_tablestore.hooks.fields import fields_of
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
+    from airflow_tablestore.pipeline.connections import Fields
     from airflow_tablestore.pipeline.tunnel.unread import Unread
 
 Answer = dict[str, Any]
@@ -34,7 +35,7 @@ LONGEST_PAUSE_SECONDS = 300.0
 """Between two looks while the service, or the connection, cannot be had."""
 
 
-def _look(connection: Connection, table: str, tunnel: str, creates: bool) -> Unread:
+def _look(connection: Connection | Fields, table: str, tunnel: str, creates: bool) -> Unread:
     """Looks once, over this connection. Blocks."""
     from airflow_tablestore.client import Client
     from airflow_tablestore.pipeline.connections import tablestore_endpoint
@@ -80,8 +81,8 @@ class TunnelTrigger(BaseEventTrigger):
         pause = self.poll_seconds
         while True:
             try:
-                connection = await BaseHook.aget_connection(self.connection)
-                unread = await asyncio.to_thread(self.look, connection)
+                fields = fields_of(await BaseHook.aget_connection(self.connection))  # not in the thread: see there
+                unread = await asyncio.to_thread(self.look, fields)
             except Exception as error:  # noqa: BLE001 - a watcher that ends is nobody's to start again
                 pause = min(2 * pause, max(self.poll_seconds, LONGEST_PAUSE_SECONDS))
                 self.log.warning("Looking again in %s s: %s: %s", pause, type(error).__name__, error)
@@ -92,7 +93,7 @@ class TunnelTrigger(BaseEventTrigger):
                     yield TriggerEvent({**told, "told": unread.told})  # type: ignore[no-untyped-call]
             await asyncio.sleep(pause)
 
-    def look(self, connection: Connection) -> Unread:
+    def look(self, connection: Connection | Fields) -> Unread:
         """Looks once, over this connection. Blocks.
 
         :raises TablestoreError: nothing can be told now.
@@ -141,15 +142,15 @@ class TunnelDataTrigger(BaseTrigger):
 
     async def _answer(self) -> Answer | None:
         try:
-            connection = await BaseHook.aget_connection(self.connection)
-            return await asyncio.to_thread(self.answer, connection)
+            fields = fields_of(await BaseHook.aget_connection(self.connection))
+            return await asyncio.to_thread(self.answer, fields)
         except Exception as error:
             if self._left(self.until) <= 0:
                 raise
             self.log.warning("Looking again: %s: %s", type(error).__name__, error)
             return None
 
-    def answer(self, connection: Connection) -> Answer | None:
+    def answer(self, connection: Connection | Fields) -> Answer | None:
         """Looks once, over this connection; None: not yet. Blocks."""
         from airflow_tablestore.pipeline.tunnel.unread import Found
 

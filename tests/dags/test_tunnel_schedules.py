@@ -309,3 +309,17 @@ def test_a_worker_that_is_continuous_works_until_it_is_stopped(cloud):
 def closing_timer(timer):
     timer.start()
     return closing(type("Timer", (), {"close": staticmethod(timer.cancel)})())
+
+
+def test_a_watcher_reads_its_connection_on_the_event_loop(cloud, monkeypatch):
+    import threading
+
+    threads = set()
+    monkeypatch.setattr(
+        "airflow_tablestore.hooks.fields.mask_secret", lambda secret: threads.add(threading.current_thread())
+    )
+    made("BaseAndStream")
+
+    events_of(TunnelTrigger("tablestore_default", TABLE, TUNNEL, poll_seconds=0.05), monkeypatch, seconds=0.5)
+
+    assert threads == {threading.main_thread()}
