@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import tablestore as sdk
 
+from airflow_tablestore.client import Client, Endpoint
+from airflow_tablestore.emulator import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE
 from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.tunnel.channels import published
+from airflow_tablestore.pipeline.tunnel.copy_target import TableCopy
 from tests.conformance.folder_store import FolderStore
-from tests.kills.promises import Told, Verdict, once
+from tests.kills.promises import Told, Verdict, once, same_end
 
 PREFIX = "events/"
 
@@ -56,6 +60,19 @@ def _objects_told(where: Where) -> Iterable[Told]:
             yield Told(row["id"], json.loads(row["cells"])[0]["value"], row["sequence"], entry.channel)
 
 
+def _client(where: Where) -> Client:
+    return Client(Endpoint(where.tablestore, DEMO_INSTANCE, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET))
+
+
+def _copy_told(where: Where) -> Iterable[Told]:
+    client = sdk.OTSClient(where.tablestore, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE)
+    begin: Any = [("id", sdk.INF_MIN)]
+    while begin:
+        _, begin, rows, _ = client.get_range("copy", "FORWARD", begin, [("id", sdk.INF_MAX)], None, 5000, max_version=1)
+        for row in rows:
+            yield Told(row.primary_key[0][1], row.attribute_columns[0][1])
+
+
 SINKS = (
     Judged(
         "objects",
@@ -64,4 +81,5 @@ SINKS = (
         told=_objects_told,
         promise=once,
     ),
+    Judged("table", lambda: TableCopy("copy", creates=True), _client, _copy_told, same_end),
 )
