@@ -20,6 +20,7 @@ from airflow_tablestore.pipeline.tunnel.drain import drain
 from airflow_tablestore.spec import load
 from airflow_tablestore.spec.build_stream import stream
 from airflow_tablestore.spec.kinds.stream import StreamOssSink, StreamSpec
+from airflow_tablestore.spec.stream_copy_sink import StreamCopySink
 
 
 def drain_tunnel(arguments: Namespace, session: Session) -> int:
@@ -69,6 +70,8 @@ def _place(spec: StreamSpec, session: Session) -> AbstractContextManager[Any]:
     fields = session.connection(sink.connection)
     if isinstance(sink, StreamOssSink):
         return closing(ObjectStore(oss_endpoint(fields, sink.bucket), sink.bucket))
+    if isinstance(sink, StreamCopySink):
+        return Client(tablestore_endpoint(fields))
     from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
 
     return closing(MaxCompute(maxcompute_endpoint(fields, sink.project or "")))

@@ -1,4 +1,4 @@
-"""Where a pipeline's rows go, as its tasks open it: a bucket or a MaxCompute project, by the type of the sink.
+"""Where a pipeline's rows go, as its tasks open it: a bucket, a MaxCompute project or an instance, by its type.
 
 The only place of the operators that knows the types; what people and lineage want to know of each is beside it.
 """
@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_tablestore.hooks.oss import ObjectStoreHook
+from airflow_tablestore.hooks.tablestore import TablestoreHook
 
 if TYPE_CHECKING:
+    from airflow_tablestore.client import Client
     from airflow_tablestore.pipeline.store import Store
     from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
     from airflow_tablestore.pipeline.warehouse import Warehouse
+    from airflow_tablestore.spec.kinds.stream import StreamOssSink
     from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
     from airflow_tablestore.spec.oss_sink import OssSink
+    from airflow_tablestore.spec.stream_copy_sink import StreamCopySink
     from airflow_tablestore.spec.stream_table_sink import StreamTableSink
 
 
@@ -75,3 +79,19 @@ def opened_place(sink: OssSink | MaxComputeSink | StreamTableSink) -> Iterator[O
 
     with closing(WarehouseHook(sink.connection).warehouse(sink.project or "")) as warehouse:
         yield OpenPlace(sink, warehouse, warehouse.endpoint.project)
+
+
+@contextmanager
+def opened_for_stream(sink: StreamOssSink | StreamTableSink | StreamCopySink) -> Iterator[Store | Warehouse | Client]:
+    """What a stream's sink leads to, closed at the end: the same, or an instance.
+
+    :raises SpecError: the connection cannot be right.
+    """
+    from airflow_tablestore.spec.stream_copy_sink import StreamCopySink
+
+    if isinstance(sink, StreamCopySink):
+        with TablestoreHook(sink.connection).get_conn() as client:
+            yield client
+        return
+    with opened_place(sink) as place:
+        yield place.store

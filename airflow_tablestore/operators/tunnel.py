@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_tablestore.assets import DEFAULT_CONNECTION, assets_of_sink, assets_of_source
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.hooks.tablestore import TablestoreHook
-from airflow_tablestore.operators.places import opened_place
+from airflow_tablestore.operators.places import opened_for_stream
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
 if TYPE_CHECKING:
@@ -213,11 +213,12 @@ class ConsumeTunnelOperator(BaseOperator):
             spec, stop = self.spec(), threading.Event()
             self._stop = stop
             tablestore = TablestoreHook(spec.source.connection)
-            with tablestore.get_conn() as client, opened_place(spec.sink) as place:
+            with tablestore.get_conn() as client, opened_for_stream(spec.sink) as place:
                 export, progress = self._lasting(stream(spec)), LogProgress(self.log)
-                report = drain(export, client, place.store, progress=progress, stop=stop)
-        told = "Worker %s: %d rows in %d write(s) of %d channel(s); %d settled for others; %.1f s."
-        self.log.info(told, self.worker, report.rows, report.objects, report.channels, report.settled, report.seconds)
+                report = drain(export, client, place, progress=progress, stop=stop)
+        told = "Worker %s: %d rows in %d write(s) of %d channel(s); %d settled for others; about %d read units; %.1f s."
+        counts = (report.rows, report.objects, report.channels, report.settled, report.read_units, report.seconds)
+        self.log.info(told, self.worker, *counts)
         return report.to_json()
 
     def _lasting(self, export: Drain) -> Drain:
@@ -251,7 +252,7 @@ class TellStreamOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         reports = list((self.reports or ())[:])
-        counted = (*TOLD_WITH_ASSET, "settled", "lost_channels", "dirty")
+        counted = (*TOLD_WITH_ASSET, "settled", "lost_channels", "dirty", "read_units")
         told = {name: sum(report[name] for report in reports) for name in counted}
         told["workers"] = len(reports)
         if not (told["objects"] or told["settled"]):

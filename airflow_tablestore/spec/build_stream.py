@@ -6,13 +6,16 @@ from datetime import datetime
 
 from airflow_tablestore.pipeline.contract import OverLength
 from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.pipeline.tunnel.copy_target import TableCopy, Versions
 from airflow_tablestore.pipeline.tunnel.drain import Drain
+from airflow_tablestore.pipeline.tunnel.sink import Target
 from airflow_tablestore.pipeline.tunnel.table_target import Partitions, Pick, StreamTable, TableMode, Values
 from airflow_tablestore.pipeline.tunnel.tunnels import Wanted
 from airflow_tablestore.spec.build import MEGABYTE, format_of, limits_of
 from airflow_tablestore.spec.kinds.stream import StreamOssSink, StreamSpec
 from airflow_tablestore.spec.maxcompute_sink import split_partition
 from airflow_tablestore.spec.placeholders import render
+from airflow_tablestore.spec.stream_copy_sink import StreamCopySink
 from airflow_tablestore.spec.stream_table_sink import TIME, StreamTableSink
 from airflow_tablestore.wire.row import ColumnType
 from airflow_tablestore.wire.tunnel import StartFlag, TunnelType
@@ -24,12 +27,31 @@ def stream(spec: StreamSpec) -> Drain:
     return Drain(
         pipeline=spec.pipeline,
         wanted=tunnel_of(spec),
-        target=_objects(spec, spec.sink) if isinstance(spec.sink, StreamOssSink) else _table(spec, spec.sink),
+        target=_target(spec),
         creates=spec.source.create_tunnel,
         until_caught_up=run.until == "caught_up",
         at_most_seconds=None if run.at_most is None else run.at_most.total_seconds(),
         flush_seconds=run.flush.total_seconds(),
         limits=limits_of(spec.limits),
+    )
+
+
+def _target(spec: StreamSpec) -> Target:
+    sink = spec.sink
+    if isinstance(sink, StreamOssSink):
+        return _objects(spec, sink)
+    return _copy(spec, sink) if isinstance(sink, StreamCopySink) else _table(spec, sink)
+
+
+def _copy(spec: StreamSpec, sink: StreamCopySink) -> TableCopy:
+    return TableCopy(
+        table=sink.table,
+        columns=None if sink.columns is None else {column.name: column.output for column in sink.columns},
+        versions=Versions(sink.versions),
+        creates=sink.create_table,
+        batch_rows=sink.batch_rows,
+        limits=limits_of(spec.limits),
+        workers=spec.run.workers,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_tablestore.spec.columns import PickedColumn
 from airflow_tablestore.spec.kinds.stream import QUIET, RunSettings, StreamOssSink, StreamSpec
+from airflow_tablestore.spec.stream_copy_sink import StreamCopySink
 from airflow_tablestore.spec.stream_table_sink import StreamTableSink
 from airflow_tablestore.spec.values import CONTINUOUS, ON_DATA, duration_text
 
@@ -27,7 +28,7 @@ def when_a_stream_runs(spec: StreamSpec, retries: str) -> str:
 
 def stream_story(spec: StreamSpec) -> list[str]:
     """What a run will do, in sentences; when it runs is told elsewhere."""
-    source, run, sink = spec.source, spec.run, spec.sink
+    source, run = spec.source, spec.run
     what = {
         "BaseData": "the rows of the table",
         "Stream": "what changes",
@@ -46,10 +47,31 @@ def stream_story(spec: StreamSpec) -> list[str]:
     return [
         f"{workers} tunnel '{source.tunnel}' of table '{source.table}' over connection '{source.connection}', "
         f"{until if run.workers > 1 else until.replace('they have', 'it has')}.{made}",
-        *(_objects(sink, run) if isinstance(sink, StreamOssSink) else _table(sink, run)),
+        *_into(spec),
         f"More than {spec.limits.errors} dirty records fail the run"
         if spec.limits.errors
         else "A single dirty record fails the run; it and what follows it in its channel are read again.",
+    ]
+
+
+def _into(spec: StreamSpec) -> list[str]:
+    sink, run = spec.sink, spec.run
+    if isinstance(sink, StreamOssSink):
+        return _objects(sink, run)
+    return _copy(sink, spec) if isinstance(sink, StreamCopySink) else _table(sink, run)
+
+
+def _copy(sink: StreamCopySink, spec: StreamSpec) -> list[str]:
+    named = ", ".join(_column(column) for column in sink.columns or ())
+    what = f"The key and these columns are copied: {named}." if named else "All columns are copied."
+    kept = "the versions of the source" if sink.versions == "keep" else "the time of their writing as their version"
+    made = " It is made when it is missing, with the source's key." if sink.create_table else ""
+    slow = f" It writes at most {spec.limits.rows_per_second:g} rows per second." if spec.limits.rows_per_second else ""
+    return [
+        f"It carries puts, updates and deletes out on table '{sink.table}' over connection '{sink.connection}', in the "
+        f"order of each key, up to {sink.batch_rows} rows a request, when they are {duration_text(spec.run.flush)} old "
+        f"at most. {what} Cells have {kept}.{made}{slow}",
+        "What is carried out again after a crash ends in the same table, which may show earlier states meanwhile.",
     ]
 
 

@@ -75,6 +75,7 @@ _FORMS = {
     "MaxComputeSink": "type maxcompute",
     "StreamOssSink": "type oss",
     "StreamTableSink": "type maxcompute",
+    "StreamCopySink": "type tablestore",
 }
 
 

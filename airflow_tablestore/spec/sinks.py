@@ -11,9 +11,9 @@ from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
 from airflow_tablestore.spec.oss_sink import OssSink, prefix_problems, sink_warnings
 from airflow_tablestore.spec.problems import Finding, did_you_mean, faults, finding, shown
 
-__all__ = ["MAXCOMPUTE", "OSS", "Sink", "known_sink", "place_problems", "sink_warnings"]
+__all__ = ["MAXCOMPUTE", "OSS", "TABLESTORE", "Sink", "known_sink", "place_problems", "sink_warnings"]
 
-OSS, MAXCOMPUTE = "oss", "maxcompute"
+OSS, MAXCOMPUTE, TABLESTORE = "oss", "maxcompute", "tablestore"
 
 
 def _type(value: Any) -> str:

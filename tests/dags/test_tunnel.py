@@ -114,6 +114,21 @@ def test_a_worker_keeps_a_table_of_maxcompute_as_the_source_is(cloud, parts):
     assert [asset.uri for asset in told.published] == ["maxcompute://maxcompute_default/orders"]
 
 
+def test_a_worker_lets_another_table_follow(cloud, parts):
+    sink = {"type": "tablestore", "table": "orders_copy", "create_table": True}
+
+    report = consume({**parts, "sink": sink})
+
+    told = TellStreamOperator(task_id="tell", sink=sink, reports=[report])
+    with TablestoreHook().get_conn() as client:
+        from airflow_tablestore.wire.single_row import get_row
+
+        copied = [client.send(get_row("orders_copy", (("id", id_),))) for id_ in (1, 2)]
+    assert [[cell.value for cell in row.cells] for row in copied] == [["Oslo"], ["Köln"]]
+    assert (report["rows"], report["read_units"] > 0) == (2, True)
+    assert [asset.uri for asset in told.published] == ["tablestore://tablestore_default/orders_copy"]
+
+
 def test_a_tunnel_that_is_not_there_fails_for_good(cloud, parts):
     source = {"table": TABLE, "tunnel": "nothing"}
 

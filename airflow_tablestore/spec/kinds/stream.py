@@ -20,7 +20,8 @@ from pydantic import (
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
 from airflow_tablestore.spec.oss_sink import OssSink, prefix_problems
 from airflow_tablestore.spec.problems import Finding, finding
-from airflow_tablestore.spec.sinks import MAXCOMPUTE, OSS, known_sink, place_problems, sink_warnings
+from airflow_tablestore.spec.sinks import MAXCOMPUTE, OSS, TABLESTORE, known_sink, place_problems, sink_warnings
+from airflow_tablestore.spec.stream_copy_sink import StreamCopySink
 from airflow_tablestore.spec.stream_table_sink import BASE_PLACEHOLDERS, TIME, StreamTableSink
 from airflow_tablestore.spec.values import (
     CONTINUOUS,
@@ -41,6 +42,9 @@ QUIET = timedelta(minutes=10)
 
 NOT_HONOURED = ("mbps", "rows_per_second", "workers", "threads", "memory_mb")
 """Limits that this kind does not keep to, and so refuses."""
+
+OF_A_COPY = ("mbps", "rows_per_second", "threads")
+"""Limits that a table of Tablestore as the sink keeps to."""
 
 
 def _start(value: object) -> Any:
@@ -133,11 +137,16 @@ class StreamOssSink(OssSink):
 
 def _type(value: Any) -> str:
     """Which sink is meant; objects when it does not say, so that the missing key is told."""
-    return "<maxcompute>" if within(value, "type") == MAXCOMPUTE else "<oss>"
+    return _TAGS.get(str(within(value, "type")), "<oss>")
+
+
+_TAGS = {MAXCOMPUTE: "<maxcompute>", TABLESTORE: "<tablestore>"}
 
 
 StreamSink = Annotated[
-    Annotated[StreamOssSink, Tag("<oss>")] | Annotated[StreamTableSink, Tag("<maxcompute>")],
+    Annotated[StreamOssSink, Tag("<oss>")]
+    | Annotated[StreamTableSink, Tag("<maxcompute>")]
+    | Annotated[StreamCopySink, Tag("<tablestore>")],
     Discriminator(_type),
 ]
 
@@ -173,12 +182,14 @@ class StreamSpec(PipelineSpec):
     @field_validator("sink", mode="before")
     @classmethod
     def _known_sink(cls, value: object) -> object:
-        return known_sink(value, "a stream", (OSS, MAXCOMPUTE))
+        return known_sink(value, "a stream", (OSS, MAXCOMPUTE, TABLESTORE))
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from super().disagreements(data)
         sink = within(data, "sink")
+        if within(sink, "type") == TABLESTORE:
+            return
         if within(sink, "type") != MAXCOMPUTE:
             yield from place_problems(sink, PLACEHOLDERS)
             return
@@ -189,8 +200,11 @@ class StreamSpec(PipelineSpec):
         source, run = self.source, self.run
         if isinstance(self.sink, StreamTableSink):
             yield from self.sink.conflicts(source.tunnel_type)
+        is_copy = isinstance(self.sink, StreamCopySink)
+        if isinstance(self.sink, StreamCopySink):
+            yield from self.sink.conflicts(source.connection, source.table)
         for name in NOT_HONOURED:
-            if name in self.limits.model_fields_set:
+            if name in self.limits.model_fields_set and not (is_copy and name in OF_A_COPY):
                 hint = "write run.workers" if name == "workers" else "leave it out"
                 told = "a stream does not keep to it in this version"
                 yield finding(("limits", name), told, hint, is_about_key=True)

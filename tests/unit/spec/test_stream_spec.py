@@ -106,7 +106,7 @@ def test_the_story_begins_with_when_it_runs(more, told):
     assert told in story(parse(SPEC % ("", "") + more).spec)[0]
 
 
-@pytest.mark.parametrize("type_", ["kafka", "tablestore"])
+@pytest.mark.parametrize("type_", ["kafka", "datahub"])
 def test_sinks_that_are_not_built_are_refused_by_name(type_):
     text = (SPEC % ("", "")).replace("type: oss", f"type: {type_}")
     assert f"'{type_}' is no sink of a stream in this version" in [p.message for p in parse(text).problems]
