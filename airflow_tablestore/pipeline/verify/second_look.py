@@ -15,6 +15,7 @@ from pathlib import Path
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.pipeline.verify.checksums import cell_marks, fingerprint
 from airflow_tablestore.pipeline.verify.report import Found, Kind
+from airflow_tablestore.pipeline.verify.sides import cells_of
 from airflow_tablestore.wire.row import PrimaryKey, Row, Value
 
 
@@ -31,7 +32,7 @@ class PublishedRows:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep these."""
-        values = ((repr(row.key), *_kept(row.key, _cells(row))) for row in rows)
+        values = ((repr(row.key), *_kept(row.key, cells_of(row))) for row in rows)
         self._connection.executemany("INSERT INTO rows VALUES (?, ?, ?)", values)
 
     def sort(self) -> None:
@@ -60,10 +61,6 @@ class PublishedRows:
 
     def close(self) -> None:
         self._connection.close()
-
-
-def _cells(row: Row) -> dict[str, Value]:
-    return {cell.name: cell.value for cell in row.cells if cell.value is not None}
 
 
 def _kept(key: PrimaryKey, cells: Mapping[str, Value]) -> tuple[bytes, str]:

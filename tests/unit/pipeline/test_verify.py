@@ -236,6 +236,26 @@ def test_what_is_no_export_of_this_table_is_refused():
         compared(numbered(5), store)
 
 
+def test_an_export_that_is_published_anew_meanwhile_is_not_mixed_with_the_former():
+    store = published(numbered(5))
+    former = store.get(PREFIX + "_manifest.json")
+    published(numbered(6), store=store, run="r2")
+
+    with pytest.raises(ProtocolError, match="was published anew while it was looked at"):
+        verify(Verify("t", PREFIX), VerifyServices(table(numbered(6)), Overtaken(store, former)))
+
+
+class Overtaken(Garbling):
+    """A store that tells a former manifest once."""
+
+    def __init__(self, store, former):
+        super().__init__(store)
+        self._former = [former]
+
+    def get(self, key):
+        return self._former.pop() if self._former and key.endswith("_manifest.json") else self._store.get(key)
+
+
 # ---- ranges and estimates
 
 

@@ -1,0 +1,34 @@
+"""A comparison as its author describes it, and what it talks to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airflow_tablestore.consumer.table import Sender
+from airflow_tablestore.pipeline.contract import Limits
+from airflow_tablestore.pipeline.store import Store
+from airflow_tablestore.pipeline.verify.report import MOST_NAMED
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """What is compared: a table, and the full export under a prefix.
+
+    :param run: one of several that were appended there; "" the last one.
+    :param most_named: keys named of each kind of difference.
+    """
+
+    table: str
+    prefix: str
+    run: str = ""
+    limits: Limits = field(default_factory=Limits)
+    asks_compact: bool = False
+    most_named: int = MOST_NAMED
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyServices:
+    """The instance of the table, and the bucket of the objects."""
+
+    client: Sender
+    store: Store
