@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_tablestore.pipeline.claim import UploadLog, take_claim
-from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
-from airflow_tablestore.pipeline.fence import run_name
+from airflow_tablestore.pipeline.claim import UploadLog
+from airflow_tablestore.pipeline.conflict import refuse_conflict
 from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitReport
-from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, object_key
+from airflow_tablestore.pipeline.layout import PREVIOUS, object_key
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
-from airflow_tablestore.pipeline.publish import Publication, publish_objects, refuse_foreign_pipeline
-from airflow_tablestore.pipeline.store import Store
-from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.pipeline.object_place import ObjectPlace
+from airflow_tablestore.pipeline.publish import refuse_foreign_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,29 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportObjects:
-    """The objects of a pipeline, under the prefix of its target."""
-
-    store: Store
-    target: ObjectTarget
-    pipeline: str
-
-    @property
-    def place(self) -> str:
-        return self.store.uri(self.target.prefix)
-
-    @property
-    def mode(self) -> str:
-        return self.target.write_mode.value
-
-    @property
-    def manifest(self) -> str:
-        """How people write where the manifest is."""
-        return self.store.uri(self.target.prefix + MANIFEST)
-
-    def describe(self) -> dict[str, Any]:
-        """What a reader of the objects must know of their format."""
-        return self.target.format.describe()
+class ExportObjects(ObjectPlace):
+    """The objects of a full export."""
 
     def standing(self) -> Manifest | None:
         """The manifest there, also one that a publication has just set aside.
@@ -82,11 +59,8 @@ class ExportObjects:
 
         :raises SpecError: objects with other columns stand there.
         """
-        store, prefix = self.store, self.target.prefix
-        if self.target.write_mode is WriteMode.APPEND and standing:
-            refuse_mixed_schemas(head.schema, standing, head.run, store.uri(prefix))
-        claim = take_claim(store, prefix, self.pipeline, head.run, standing.claim + 1 if standing else 1)
-        return replace(head, claim=claim, name=run_name(store, prefix, self.pipeline, head.run, claim))
+        claim, name = self.claim_for(head.run, head.schema, standing)
+        return replace(head, claim=claim, name=name)
 
     def part(self, head: PlanHead, split: int, attempt: int) -> SplitObjects:
         """What one attempt at a split writes with; what lower attempts have uploaded is aborted.
@@ -101,16 +75,8 @@ class ExportObjects:
         self, head: PlanHead, manifest: Manifest, reports: Iterable[SplitReport], attempt: int, errors: int
     ) -> Manifest:
         """Make the objects visible. See `publish.publish_objects` for what it raises."""
-        publication = Publication(
-            prefix=self.target.prefix,
-            attempt=attempt,
-            manifest=manifest,
-            uploads=tuple(upload for report in reports for upload in report.objects),
-            write_mode=self.target.write_mode,
-            truncates_foreign=self.target.truncates_foreign,
-            errors=errors,
-        )
-        return publish_objects(self.store, publication)
+        uploads = [upload for report in reports for upload in report.objects]
+        return self.publish_uploads(manifest, uploads, attempt, errors)
 
 
 @dataclass(frozen=True, slots=True)

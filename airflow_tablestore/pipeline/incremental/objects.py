@@ -9,18 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_tablestore.errors import SpecError
-from airflow_tablestore.pipeline.claim import UploadLog, take_claim
-from airflow_tablestore.pipeline.conflict import refuse_conflict, refuse_mixed_schemas
-from airflow_tablestore.pipeline.fence import run_name
+from airflow_tablestore.pipeline.claim import UploadLog
+from airflow_tablestore.pipeline.conflict import refuse_conflict
 from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, ShardTask, WindowHead, window_key
 from airflow_tablestore.pipeline.layout import MANIFEST, PREVIOUS, SUCCESS, object_key
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow, read_manifest
-from airflow_tablestore.pipeline.publish import Publication, publish_objects, refuse_foreign_pipeline
-from airflow_tablestore.pipeline.store import Store
-from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
+from airflow_tablestore.pipeline.object_place import ObjectPlace
+from airflow_tablestore.pipeline.publish import refuse_foreign_pipeline
+from airflow_tablestore.pipeline.target import WriteMode
 from airflow_tablestore.pipeline.window import Window
 
 if TYPE_CHECKING:
@@ -33,32 +32,10 @@ Published = tuple[Manifest, PublishedWindow]
 
 
 @dataclass(frozen=True, slots=True)
-class WindowObjects:
-    """The objects of one window of a pipeline, under the prefix of its target."""
+class WindowObjects(ObjectPlace):
+    """The objects of one window of a pipeline."""
 
-    store: Store
-    target: ObjectTarget
-    pipeline: str
     window: Window
-
-    @property
-    def place(self) -> str:
-        """How people write the place itself."""
-        return self.store.uri(self.target.prefix)
-
-    @property
-    def mode(self) -> str:
-        """What a publication does about what stands there: the author's word."""
-        return self.target.write_mode.value
-
-    @property
-    def manifest(self) -> str:
-        """How people write where the manifest is."""
-        return self.store.uri(self.target.prefix + MANIFEST)
-
-    def describe(self) -> dict[str, Any]:
-        """What a reader of the objects must know of their format."""
-        return self.target.format.describe()
 
     def stopped_by(self, stop: Event) -> WindowObjects:
         """The same, giving up at its next pause once `stop` is set."""
@@ -105,12 +82,9 @@ class WindowObjects:
 
         :raises SpecError: something stands there that this write_mode leaves alone, or objects with other columns.
         """
-        store, prefix = self.store, self.target.prefix
-        refuse_conflict(store, self.target, self.pipeline)
-        if self.target.write_mode is WriteMode.APPEND and standing:
-            refuse_mixed_schemas(head.schema, standing, head.run, store.uri(prefix))
-        claim = take_claim(store, prefix, self.pipeline, head.run, standing.claim + 1 if standing else 1)
-        return replace(head, claim=claim, name=run_name(store, prefix, self.pipeline, head.run, claim))
+        refuse_conflict(self.store, self.target, self.pipeline)
+        claim, name = self.claim_for(head.run, head.schema, standing)
+        return replace(head, claim=claim, name=name)
 
     def part(self, head: WindowHead, number: int, attempt: int) -> PartObjects:
         """What one attempt at a part writes with; what lower attempts have uploaded is aborted.
@@ -128,16 +102,8 @@ class WindowObjects:
 
         :param errors: how many dirty records the window may have.
         """
-        publication = Publication(
-            prefix=self.target.prefix,
-            attempt=attempt,
-            manifest=manifest,
-            uploads=tuple(upload for report in reports for upload in report.objects),
-            write_mode=self.target.write_mode,
-            truncates_foreign=self.target.truncates_foreign,
-            errors=errors,
-        )
-        return publish_objects(self.store, publication)
+        uploads = [upload for report in reports for upload in report.objects]
+        return self.publish_uploads(manifest, uploads, attempt, errors)
 
     def drop(self, reports: Iterable[PartReport]) -> None:
         """Abort what was uploaded in vain."""
