@@ -247,6 +247,26 @@ def test_a_spec_is_drained_into_a_table_by_hand(rides, tmp_path):
     assert "writes" in out
 
 
+def test_a_table_follows_another_one_by_hand(rides, tmp_path):
+    path = tmp_path / "copy.yaml"
+    path.write_text(
+        "pipeline: rides_copy\nkind: stream\n"
+        "source: {table: rides, tunnel: copy, tunnel_type: BaseData, create_tunnel: true}\n"
+        "sink: {type: tablestore, table: rides_copy, create_table: true}\n"
+    )
+    rides.put(1, 2)
+
+    code, out, told = rides.call("drain", str(path))
+
+    assert code == OK, told
+    said = dict(line.split("  ", 1) for line in out.splitlines() if "  " in line)
+    assert {name: text.strip() for name, text in said.items() if name in ("rows", "writes")} == {
+        "rows": "2",
+        "writes": "1",
+    }
+    assert int(said["read units (about)"]) > 0
+
+
 def test_a_drain_that_is_told_to_end_has_written_and_confirmed_what_it_took(rides, tmp_path):
     drained = Drained(rides, tmp_path, ", until: at_most, at_most: 10m")
     rides.put(1)
