@@ -154,13 +154,14 @@ def _stream(data: Mapping[str, Any], spec: Any) -> None:
     )
 
 
-def _restore(data: Mapping[str, Any], spec: PipelineSpec) -> None:
+def _restore(data: Mapping[str, Any], spec: Any) -> None:
     restore_tasks(
         pipeline=spec.pipeline,
         source=literal(data["source"]),
         sink=literal(data["sink"]),
         limits=literal(data.get("limits") or {}),
         timezone=spec.timezone,
+        to=spec.moment.isoformat() if spec.moment else None,
         waits_for_previous_run=spec.self_dependent,
     )
 

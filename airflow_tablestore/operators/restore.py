@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg, conf
@@ -27,12 +27,17 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_tablestore.operators.lineage import RestoreLineage
+    from airflow_tablestore.pipeline.progress import LogProgress
     from airflow_tablestore.pipeline.restore.job import Restore
-    from airflow_tablestore.pipeline.restore.plan import RestorePlan, RestoreReport
+    from airflow_tablestore.pipeline.restore.plan import RestoreReport
+    from airflow_tablestore.pipeline.restore.point_in_time import PointReport
     from airflow_tablestore.pipeline.restore.restore import RestoreServices
+    from airflow_tablestore.pipeline.sources.objects import Found
     from airflow_tablestore.spec.kinds.restore import RestoreSpec
 
 TOLD_WITH_ASSET = ("rows", "written", "dirty", "objects", "run")
+"""What both reports have."""
+
 LABEL = "{{ part_label }}"
 """Each mapped task puts its part's label there, so that the grid shows objects and not numbers."""
 
@@ -57,9 +62,10 @@ class RestoreTask(BaseOperator):
     :param sink: what a spec has under `sink`: type, table, connection, write, create_table.
     :param limits: what a spec has under `limits`.
     :param timezone: the zone of dates in placeholders of the prefix.
+    :param to: the moment whose rows the table shall hold, with its zone; `RestoreOperator` alone does that.
     """
 
-    template_fields: Sequence[str] = ("pipeline", "source", "sink", "limits")
+    template_fields: Sequence[str] = ("pipeline", "source", "sink", "limits", "to")
     ui_color = "#e3f1e6"
 
     def __init__(
@@ -70,6 +76,7 @@ class RestoreTask(BaseOperator):
         sink: Mapping[str, Any],
         limits: Mapping[str, Any] | None = None,
         timezone: str = "UTC",
+        to: str | datetime | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -78,13 +85,14 @@ class RestoreTask(BaseOperator):
         self.sink = sink
         self.limits = limits
         self.timezone = timezone
+        self.to = to
 
     def spec(self) -> RestoreSpec:
         """The arguments, now without templates, as a spec.
 
         :raises SpecError: they do not make one; holds every problem.
         """
-        return _spec(self.pipeline, self.timezone, self.source, self.sink, self.limits)
+        return _spec(self.pipeline, self.timezone, self.source, self.sink, self.limits, self.to)
 
     @contextmanager
     def open(self, context: Context) -> Iterator[OpenRestore]:
@@ -172,7 +180,9 @@ class _FinishingTask(RestoreTask):
         )
         self.lineage: RestoreLineage | None = None
 
-    def tell(self, context: Context, run: OpenRestore, planned: RestorePlan, report: RestoreReport) -> dict[str, Any]:
+    def tell(
+        self, context: Context, run: OpenRestore, found: Found, report: RestoreReport | PointReport
+    ) -> dict[str, Any]:
         """The report, once it is in the log, with the asset and ready for lineage."""
         from airflow_tablestore.operators.lineage import RestoreLineage
         from airflow_tablestore.operators.places import Dataset
@@ -182,7 +192,7 @@ class _FinishingTask(RestoreTask):
         for asset in self.restored:
             context["outlet_events"][asset].extra = {key: report.to_json()[key] for key in TOLD_WITH_ASSET}
         objects = Dataset(f"oss://{run.bucket}", run.prefix.rstrip("/"))
-        self.lineage = RestoreLineage(run.instance, table, objects, planned.found.columns, report.written)
+        self.lineage = RestoreLineage(run.instance, table, objects, found.columns, report.written)
         return report.to_json()
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
@@ -224,11 +234,11 @@ class FinishRestoreOperator(_FinishingTask):
         # A slice of the lazy sequence is one request; iterating over it makes one for each part.
         reports = [PartReport.from_json(dict(report)) for report in (self.reports or ())[:]]
         with self.open(context) as run:
-            return self.tell(context, run, planned, finish(run.restore, planned, reports))
+            return self.tell(context, run, planned.found, finish(run.restore, planned, reports))
 
 
 class RestoreOperator(_FinishingTask):
-    """A whole restore in one task: plans, writes part after part, and compares.
+    """A whole restore in one task: plans, writes part after part, and compares. With `to`, one to a moment.
 
     Its outlet is the asset of the table, with rows, written, dirty, objects and the export's run. A task that was
     killed or cleared writes all rows again, as they are; for more than an hour's work the mapped tasks are better.
@@ -242,11 +252,23 @@ class RestoreOperator(_FinishingTask):
 
         with self.open(context) as run:
             PublishedObjectsLink.remember(context, run.url)
-            planned, progress = plan(run.restore, run.services), LogProgress(self.log)
+            progress = LogProgress(self.log)
+            if self.to:
+                return self._at_moment(context, run, progress)
+            planned = plan(run.restore, run.services)
             reports = [
                 write_part(run.restore, run.services, planned, part, progress=progress) for part in planned.parts
             ]
-            return self.tell(context, run, planned, finish(run.restore, planned, reports))
+            return self.tell(context, run, planned.found, finish(run.restore, planned, reports))
+
+    def _at_moment(self, context: Context, run: OpenRestore, progress: LogProgress) -> dict[str, Any]:
+        from airflow_tablestore.pipeline.restore import point_in_time
+
+        planned = point_in_time.survey(run.restore, run.services)
+        windows, base = len(planned.materials.changes), planned.materials.chain.base.prefix
+        self.log.info("The export at %s and %d window(s) after it give the table at %s.", base, windows, self.to)
+        report = point_in_time.run(run.restore, run.services, progress=progress)
+        return self.tell(context, run, planned.materials.base, report)
 
 
 def restore(
@@ -256,6 +278,7 @@ def restore(
     sink: Mapping[str, Any],
     limits: Mapping[str, Any] | None = None,
     timezone: str = "UTC",
+    to: str | datetime | None = None,
     group_id: str = "restore",
     retries: int = RETRIES,
     retry_delay: timedelta = RETRY_DELAY,
@@ -263,13 +286,13 @@ def restore(
 ) -> TaskGroup:
     """A restore as one task group, for a DAG file written by hand.
 
-    `source`, `sink` and `limits` hold what a spec has under these keys; their strings are templates.
+    `source`, `sink`, `limits` and `to` hold what a spec has under these keys; their strings are templates.
 
-    :param task_arguments: handed to all three tasks, such as `pool` or `execution_timeout`.
+    :param task_arguments: handed to all tasks, such as `pool` or `execution_timeout`.
     :raises SpecError: the arguments make no restore. Found while the DAG is parsed, when they hold no templates.
     """
-    if all(is_fixed(given) for given in (pipeline, source, sink, limits)):
-        _spec(pipeline, timezone, source, sink, limits)
+    if all(is_fixed(given) for given in (pipeline, source, sink, limits, to)):
+        _spec(pipeline, timezone, source, sink, limits, to)
     with TaskGroup(group_id) as group:
         restore_tasks(
             pipeline=pipeline,
@@ -277,6 +300,7 @@ def restore(
             sink=sink,
             limits=limits,
             timezone=timezone,
+            to=to,
             retries=retries,
             retry_delay=retry_delay,
             **task_arguments,
@@ -285,10 +309,13 @@ def restore(
 
 
 def restore_tasks(*, waits_for_previous_run: bool = False, outlets: Sequence[Asset] = (), **arguments: Any) -> None:
-    """The three tasks, chained, in the DAG or group that is being built.
+    """The three tasks, chained, in the DAG or group that is being built; the one task of a restore to a moment.
 
     :param outlets: assets beside that of the table; like it, they are updated by the last task alone.
     """
+    if arguments.get("to"):
+        RestoreOperator(task_id="restore", outlets=outlets, depends_on_past=waits_for_previous_run, **arguments)
+        return
     # The two tasks right behind the plan are all that a run has, so waiting for them is waiting for the whole run.
     waiting: dict[str, Any] = {"wait_for_downstream": True} if waits_for_previous_run else {}
     plan = PlanRestoreOperator(task_id="plan", **arguments, **waiting)
@@ -301,8 +328,8 @@ def restore_tasks(*, waits_for_previous_run: bool = False, outlets: Sequence[Ass
     )
 
 
-def _spec(pipeline: str, timezone: str, source: Any, sink: Any, limits: Any) -> RestoreSpec:
+def _spec(pipeline: str, timezone: str, source: Any, sink: Any, limits: Any, to: Any = None) -> RestoreSpec:
     from airflow_tablestore.spec.kinds.restore import RestoreSpec
 
-    parts: dict[str, Any] = {"source": source, "sink": sink, "limits": limits or {}}
+    parts: dict[str, Any] = {"source": source, "sink": sink, "limits": limits or {}, "to": to or None}
     return RestoreSpec(pipeline=pipeline, timezone=timezone, **parts)

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from airflow_tablestore.pipeline.contract import Column, Limits
+from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
 from airflow_tablestore.spec.kinds.restore import ObjectsSource, RestoreSpec
@@ -19,11 +20,13 @@ def restore(spec: RestoreSpec, *, run_date: datetime) -> Restore:
     :param run_date: the time that the run is about, with its zone.
     """
     source, sink, limits = spec.source, spec.sink, spec.limits
-    wanted: PublishedSource | PlainSource
+    wanted: PublishedSource | PlainSource | PointInTime
     prefix = source_prefix(spec, run_date)
     if source.prefix is None:
         columns = tuple(Column(one.name, ColumnType(one.type)) for one in source.columns or ())
         wanted = PlainSource(source.objects or (), _format(source), columns)
+    elif spec.moment is not None and source.changes is not None:
+        wanted = PointInTime(prefix, source.changes, spec.moment)
     else:
         wanted = PublishedSource(prefix, source.run or "")
     return Restore(
@@ -66,6 +69,11 @@ def restore_story(spec: RestoreSpec) -> list[str]:
     source, sink, limits = spec.source, spec.sink, spec.limits
     if source.prefix is None:
         what = f"the {source.format} objects {', '.join(source.objects or ())} in bucket '{source.bucket}'"
+    elif spec.moment is not None:
+        what = (
+            f"the newest full export below oss://{source.bucket}/{source.prefix} that had ended by "
+            f"{spec.moment.isoformat()}, and the windows of changes after it below {source.changes}, and folds them,"
+        )
     else:
         what = f"the export that is published at oss://{source.bucket}/{source.prefix}, found by its manifest,"
     made = " The table is made when it is missing, with the key that the manifest tells." if sink.create_table else ""

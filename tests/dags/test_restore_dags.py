@@ -129,6 +129,24 @@ def test_the_table_is_the_asset_of_the_last_task_alone():
     assert {task.pool for task in tasks.values()} == {"restores"}
 
 
+def test_a_restore_to_a_moment_is_one_task(tmp_path):
+    spec = tmp_path / "then.yaml"
+    source = {**SOURCE, "changes": "gps/changes/"}
+    spec.write_text(
+        json.dumps({"pipeline": "then", "kind": "restore", "source": source, "sink": SINK})[:-1]
+        + ', "to": 2026-11-20T12:00:00, "timezone": Asia/Shanghai}'
+    )
+
+    (dag,), errors = import_spec(spec)
+
+    assert errors == []
+    assert [task.task_id for task in dag.tasks] == ["restore"]
+    task = dag.task_dict["restore"]
+    assert task.to == "2026-11-20T12:00:00+08:00"
+    assert [asset.uri for asset in task.outlets] == ["tablestore://tablestore_default/copy"]
+    assert task.spec().moment.isoformat() == task.to
+
+
 def test_lineage_holds_objects_columns_and_rows():
     from airflow_tablestore.operators.lineage import RestoreLineage
     from airflow_tablestore.operators.places import Dataset

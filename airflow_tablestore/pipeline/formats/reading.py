@@ -105,6 +105,12 @@ def rows_of(path: Path, format: ReadFormat, fields: Sequence[FieldType], place: 
         raise ProtocolError(f"{place} is not {format.encoding} text ({error.reason})") from error
 
 
+def value_of(text: str, field: FieldType) -> Value | Unread:
+    """A cell's text as csv has it, as a value."""
+    parsed = _parsed([text], [field])
+    return parsed if isinstance(parsed, Unread) else parsed[0]
+
+
 def _opened(path: Path, format: ReadFormat) -> io.TextIOWrapper:
     data: Any
     match format.compression:

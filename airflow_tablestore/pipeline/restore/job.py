@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.contract import Column, Limits
+from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.wire.batch_write import MOST_ROWS
 
@@ -57,6 +58,6 @@ class Restore:
     """One restore, ready to run once its services are given."""
 
     pipeline: str
-    source: PublishedSource | PlainSource
+    source: PublishedSource | PlainSource | PointInTime
     target: RowTarget
     limits: Limits = field(default_factory=Limits)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_tablestore.consumer.table import Sender
-from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, StartOver
+from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, SpecError, StartOver
 from airflow_tablestore.pipeline.contract import Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
+from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.restore.job import Restore
 from airflow_tablestore.pipeline.restore.plan import PartReport, RestorePart, RestorePlan, RestoreReport
 from airflow_tablestore.pipeline.run import stopped_by
@@ -45,6 +46,8 @@ def survey(restore: Restore, services: RestoreServices, *, most_parts: int = 0) 
     :raises SpecError: there is no export, or the table is not one that its rows fit.
     :raises ProtocolError: objects are missing, cut or others than the manifest lists.
     """
+    if isinstance(restore.source, PointInTime):
+        raise SpecError("A restore to a point in time is one piece of work: use restore.point_in_time.")
     found = find(services.store, restore.source)
     keys, is_there = target_keys(services.client, restore.target, found.keys)
     most = min((limit for limit in (restore.limits.workers, most_parts) if limit), default=0)

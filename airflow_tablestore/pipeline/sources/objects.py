@@ -129,14 +129,23 @@ def _published(store: ObjectReader, source: PublishedSource) -> Found:
     if manifest.windows:
         told = f"{place} holds the changes of windows, not the rows of a table"
         raise SpecError([Problem(told, "name the prefix of a full export", "source.prefix")])
+    return published_export(store, source.prefix, manifest, source.run)
+
+
+def published_export(store: ObjectReader, prefix: str, manifest: Manifest, run: str = "") -> Found:
+    """The objects that the manifest of a full export lists, each known to be there and whole.
+
+    :param run: which, when the prefix holds several.
+    """
+    place = store.uri(prefix)
     format = described_format(manifest.format, [column.name for column in manifest.columns], place)
-    objects = _of_run(manifest, source.run, place)
+    objects = _of_run(manifest, run, place)
     listed = tuple(ListedObject(o.key, o.bytes, o.crc64, o.rows) for o in objects)
-    _refuse_damaged(store, listed, place)
+    refuse_damaged(store, listed, place)
     keys = tuple(KeyColumn(c.name, c.type) for c in manifest.schema.columns if c.is_key)
     columns = _columns(manifest)
     _refuse_without_key(columns, keys, place)
-    return Found(listed, format, columns, keys, manifest.table, source.run or manifest.run)
+    return Found(listed, format, columns, keys, manifest.table, run or manifest.run)
 
 
 def _refuse_unfinished(store: ObjectReader, source: PublishedSource, manifest: Manifest) -> None:
@@ -161,7 +170,7 @@ def _of_run(manifest: Manifest, run: str, place: str) -> tuple[PublishedObject, 
     return manifest.objects
 
 
-def _refuse_damaged(store: ObjectReader, objects: Sequence[ListedObject], place: str) -> None:
+def refuse_damaged(store: ObjectReader, objects: Sequence[ListedObject], place: str) -> None:
     """:raises ProtocolError: names each object that is missing or another one, the first ten."""
     wrong = [told for one in objects if (told := _difference(one, store.head(one.key), store.uri(one.key)))]
     if wrong:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,7 +14,7 @@ from airflow_tablestore.spec.common import Part, PipelineSpec, within
 from airflow_tablestore.spec.oss_sink import CsvOptions, Prefix, TextOptions
 from airflow_tablestore.spec.placeholders import problems
 from airflow_tablestore.spec.problems import Finding, faults, finding
-from airflow_tablestore.spec.values import BucketName, ColumnName, ConnectionName, Count, TableName, folded
+from airflow_tablestore.spec.values import BucketName, ColumnName, ConnectionName, Count, Moment, TableName, folded
 
 PLACEHOLDERS = ("run_date", "pipeline")
 """What the prefix of an export may hold."""
@@ -45,6 +47,12 @@ class ObjectsSource(Part):
         description="Where a full export has published. Its manifest tells objects, columns, types and format. May hold"
         " `{run_date:%Y%m%d}` and `{pipeline}`.",
         examples=["gps/full/"],
+    )
+    changes: Prefix | None = Field(
+        default=None,
+        description="With `to`: where an incremental export publishes its windows, at any depth; `prefix` is then "
+        "where full exports are, at any depth too. Without placeholders.",
+        examples=["gps/changes/"],
     )
     run: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
@@ -139,20 +147,44 @@ class RestoreSpec(PipelineSpec):
     kind: Literal["restore"] = Field(default="restore", description="What the pipeline does.", examples=["restore"])
     source: ObjectsSource = Field(description="Which objects.")
     sink: TablestoreSink = Field(description="Which table their rows are written to.")
+    to: Moment | None = Field(
+        default=None,
+        description="The moment whose rows the table shall hold: the newest full export before it and the windows of "
+        "`source.changes` after that are folded.",
+        examples=["2026-11-20T12:00:00+08:00"],
+    )
+
+    @property
+    def moment(self) -> datetime | None:
+        """`to` with its zone."""
+        return self.to if self.to is None or self.to.tzinfo else self.to.replace(tzinfo=ZoneInfo(self.timezone))
 
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from super().disagreements(data)
-        prefix = within(data, "source", "prefix")
-        if isinstance(prefix, str):
-            for one in problems(prefix, PLACEHOLDERS):
-                yield finding(("source", "prefix"), one.message, one.hint)
+        for name, words in (("prefix", PLACEHOLDERS), ("changes", ())):
+            prefix = within(data, "source", name)
+            if isinstance(prefix, str):
+                for one in problems(prefix, words):
+                    yield finding(("source", name), one.message, one.hint)
 
     def conflicts(self) -> Iterator[Finding]:
         yield from super().conflicts()
         if self.sink.create_table and self.source.objects is not None:
             hint = "make the table by hand, or restore a published export"
             yield finding(("sink", "create_table"), "needs a manifest that tells the key columns", hint)
+        if self.to is None:
+            if self.source.changes is not None:
+                yield finding(("source", "changes"), "is for a restore to a moment", "write to: with that moment")
+            return
+        if self.source.changes is None or self.source.prefix is None:
+            hint = "write source.prefix for the full export and source.changes for the windows after it"
+            yield finding(("to",), "needs a full export and the changes after it", hint)
+        if self.source.run is not None:
+            yield finding(("source", "run"), "is chosen by 'to'", "leave it out")
+        if self.sink.write != "put":
+            told = "would leave what is not of that moment"
+            yield finding(("sink", "write"), told, "write put: the table then holds the rows of that moment alone")
 
     def connections(self) -> Mapping[str, str]:
         return {"source": self.source.connection, "sink": self.sink.connection}

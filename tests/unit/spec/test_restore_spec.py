@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_tablestore.pipeline.contract import Column
+from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, RowMode, RowTarget
 from airflow_tablestore.spec import parse
@@ -79,6 +80,33 @@ def test_plain_objects_say_their_format_and_columns():
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_its_key(text, path, told):
+    problems = [p for p in parse(text).problems if not p.is_warning]
+
+    assert [p.path for p in problems] == [path]
+    assert told in str(problems[0])
+
+
+AT = DOCUMENTED.replace("gps/full/}", "gps/full/, changes: gps/changes/}") + "to: 2026-11-20T12:00:00+08:00\n"
+
+
+def test_a_moment_is_restored_from_an_export_and_windows():
+    wanted = built(AT)
+
+    assert wanted.source == PointInTime("gps/full/", "gps/changes/", datetime(2026, 11, 20, 4, tzinfo=UTC))
+    assert "that had ended by 2026-11-20T12:00:00+08:00" in " ".join(story(parse(AT).spec))
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "told"),
+    [
+        (AT.replace(", changes: gps/changes/", ""), "to", "needs a full export and the changes"),
+        (AT.replace("to: 2026", "# 2026"), "source.changes", "for a restore to a moment"),
+        (AT.replace("write: put", "write: update"), "sink.write", "not of that moment"),
+        (AT.replace("gps/changes/", "'{run_date}/'"), "source.changes", "run_date"),
+        (AT.replace("2026-11-20T12:00:00+08:00", "yesterday"), "to", "yesterday"),
+    ],
+)
+def test_what_a_moment_does_not_go_with_is_refused_at_its_key(text, path, told):
     problems = [p for p in parse(text).problems if not p.is_warning]
 
     assert [p.path for p in problems] == [path]

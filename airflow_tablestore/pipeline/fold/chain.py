@@ -1,0 +1,178 @@
+"""Which full export and which windows give the table as it was at a moment: found from manifests alone.
+
+The newest export whose reading had ended by then is the base. The windows begin with the one in which its reading
+began, for what was changed while it was read may be in it or not, and go on without a hole up to the moment. Nothing is
+read but manifests and their markers, and nothing is assumed: what does not join is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.pipeline.fold.moment import PointInTime
+from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS
+from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow, read_manifest
+from airflow_tablestore.pipeline.markers import success_of
+from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_COLUMN
+from airflow_tablestore.pipeline.sources.objects import ObjectReader
+
+SKEW = timedelta(seconds=5)
+"""The moments of a reading come from answers' headers, which tell whole seconds and come from any of the service's
+machines. Folding a change that the base has already seen does no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A manifest that readers may rely on, and the prefix that it stands under."""
+
+    prefix: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One window, and the manifest that lists its objects."""
+
+    window: PublishedWindow
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A base and the windows after it, in the order of time, without a hole up to `to`."""
+
+    base: Published
+    links: tuple[Link, ...]
+    to: datetime
+
+
+def chain(store: ObjectReader, wanted: PointInTime) -> Chain:
+    """The export and the windows that give the table at that moment. Reads manifests and nothing else.
+
+    :raises SpecError: there is no export, or a window is missing, lost or of another stream; the message names it.
+    """
+    base = _base(store, wanted)
+    links = _links(store, wanted, base.manifest)
+    return Chain(base, _joined(links, _begin(base), wanted.to, store.uri(wanted.changes)), wanted.to)
+
+
+def _begin(base: Published) -> datetime:
+    if base.manifest.read is None:
+        raise SpecError([Problem(f"{base.prefix} does not tell when it was read", "export the table anew", "source")])
+    return base.manifest.read[0] - SKEW
+
+
+def published(store: ObjectReader, prefix: str) -> Iterable[Published]:
+    """Every finished publication at or below a prefix."""
+    for found in store.list(prefix):
+        place, _, name = found.key.rpartition("/")
+        if name != MANIFEST:
+            continue
+        manifest = read_manifest(store, f"{place}/")  # type: ignore[arg-type]  # it calls nothing but get and uri
+        if manifest is not None and store.get(f"{place}/{SUCCESS}") == success_of(manifest):
+            yield Published(f"{place}/", manifest)
+
+
+def _base(store: ObjectReader, wanted: PointInTime) -> Published:
+    place = store.uri(wanted.base)
+    exports = [one for one in published(store, wanted.base) if not one.manifest.windows]
+    if not exports:
+        told = f"no full export is published at or below {place}"
+        raise SpecError([Problem(told, "name the prefix that a full export has published to", "source.prefix")])
+    timed = [(one.manifest.read, one) for one in exports if one.manifest.read]
+    if not timed:
+        told = f"the exports below {place} do not tell when they were read: an earlier version has written them"
+        raise SpecError([Problem(told, "export the table anew", "source.prefix")])
+    before = [(read, one) for read, one in timed if read[1] <= wanted.to]
+    if not before:
+        first = min(read[1] for read, _ in timed)
+        told = f"no export below {place} had ended by {wanted.to.isoformat()}; the first one ended {first.isoformat()}"
+        raise SpecError([Problem(told, "choose a later time, or keep older exports", "to")])
+    base = max(before, key=lambda pair: pair[0][0])[1]
+    _refuse_unfit_base(base.manifest, store.uri(base.prefix))
+    return base
+
+
+def _refuse_unfit_base(manifest: Manifest, place: str) -> None:
+    told = ""
+    if manifest.schema.is_picked:
+        told = "holds chosen columns, and changes of all of them follow it"
+    elif manifest.begin or manifest.end:
+        told = "holds a range of keys, and changes of the whole table follow it"
+    elif manifest.dirty:
+        told = f"lacks {manifest.dirty} dirty record(s)"
+    elif len({one.run for one in manifest.objects}) > 1:
+        told = "holds several exports that were appended"
+    if told:
+        raise SpecError([Problem(f"the export at {place} {told}", "export the whole table", "source.prefix")])
+
+
+def _links(store: ObjectReader, wanted: PointInTime, base: Manifest) -> list[Link]:
+    """All windows of the table, by time."""
+    found = [one for one in published(store, wanted.changes) if one.manifest.windows]
+    of_table = [one for one in found if one.manifest.table == base.table]
+    place = store.uri(wanted.changes)
+    if not of_table:
+        others = sorted({one.manifest.table for one in found})
+        more = f"; there are windows of {', '.join(others)}" if others else ""
+        told = f"no window of changes of table '{base.table}' is published below {place}{more}"
+        raise SpecError([Problem(told, "name the prefix of an incremental export", "source.changes")])
+    pipelines = sorted({one.manifest.pipeline for one in of_table})
+    if len(pipelines) > 1:
+        told = f"windows of several pipelines stand below {place}: {', '.join(pipelines)}"
+        raise SpecError([Problem(told, "name a prefix that holds those of one", "source.changes")])
+    _refuse_incomplete_changes(of_table[0].manifest, place)
+    links = [Link(window, one.manifest) for one in of_table for window in one.manifest.windows]
+    return sorted(links, key=lambda link: link.window.window)
+
+
+def _refuse_incomplete_changes(manifest: Manifest, place: str) -> None:
+    names = {column.name for column in manifest.columns if column.source is None}
+    if not set(CELL_COLUMNS) <= names:
+        told = f"the windows below {place} hold puts and updates of chosen columns; deletes are not in them"
+        raise SpecError([Problem(told, "export changes with mode: multi_version", "source.changes")])
+    if SEQUENCE_COLUMN not in names:
+        told = f"the windows below {place} do not tell in which order changes came"
+        raise SpecError([Problem(told, "export changes with export_sequence_info: true", "source.changes")])
+
+
+def _joined(links: Sequence[Link], begin: datetime, to: datetime, place: str) -> tuple[Link, ...]:
+    """The windows from the one that holds `begin` up to the one that holds what is just before `to`."""
+    wanted = [link for link in links if link.window.window.end > begin and link.window.window.start < to]
+    at = begin
+    for number, link in enumerate(wanted):
+        window = link.window
+        if window.window.start > at:
+            raise _hole(at, window.window.start, place)
+        _refuse_unfit_window(window, place)
+        if number and not _meet(wanted[number - 1].window, window):
+            told = f"the windows on both sides of {window.window.start.isoformat()} below {place} do not join"
+            raise SpecError([Problem(told, "take a full export that is newer than that", "to")])
+        at = window.window.end
+    if at < to:
+        raise _hole(at, to, place)
+    return tuple(wanted)
+
+
+def _meet(one: PublishedWindow, other: PublishedWindow) -> bool:
+    return one.stream_id == other.stream_id and one.end == other.begin
+
+
+def _refuse_unfit_window(window: PublishedWindow, place: str) -> None:
+    told = ""
+    if window.loss is not None or window.begin is None or window.end is None:
+        told = f"was lost ({window.loss})"
+    elif window.dirty:
+        told = f"lacks {window.dirty} dirty record(s)"
+    if told:
+        raise SpecError(
+            [Problem(f"window {window.window} below {place} {told}", "take a full export that is newer than it", "to")]
+        )
+
+
+def _hole(start: datetime, end: datetime, place: str) -> SpecError:
+    told = f"no window below {place} holds the changes from {start.isoformat()} to {end.isoformat()}"
+    return SpecError([Problem(told, "export that window, or choose an earlier time or a newer full export", "to")])
