@@ -123,7 +123,7 @@ tasks = st.builds(DeliveryTask, st.just("t"), names, destinations, st.sampled_fr
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(task=tasks, second=destinations)
 def test_a_definition_comes_back_as_it_was_made_and_as_it_was_changed(world, task, second):
     world.call(wire.create_delivery_task(task))
@@ -139,7 +139,7 @@ def test_a_definition_comes_back_as_it_was_made_and_as_it_was_changed(world, tas
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(task=tasks)
 def test_what_the_checks_let_pass_the_service_takes(world, task):
     errors = [fault for fault in text_faults(Draft.of(task)) if not fault.is_warning]
@@ -154,7 +154,7 @@ def test_what_the_checks_let_pass_the_service_takes(world, task):
 # ---- folders
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(prefix=prefixes, moment=moments, hours=st.integers(-12, 14))
 def test_a_moment_is_in_the_partition_whose_folder_it_has(prefix, moment, hours):
     zone = f"Etc/GMT{-hours:+d}" if hours else "UTC"

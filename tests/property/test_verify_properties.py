@@ -54,7 +54,7 @@ def as_told(cells):
     return {name: repr(value) for name, value in cells.items()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     before=tables,
     changes=st.dictionaries(keys, st.none() | rows, max_size=4),
