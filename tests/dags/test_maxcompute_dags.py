@@ -36,6 +36,13 @@ status_table: {table: records}
 """
 
 
+class Events(defaultdict):
+    """Asset events as a task's context has them; an asset of Airflow 3.1 is no key of a dictionary."""
+
+    def __getitem__(self, asset):
+        return super().__getitem__(asset.uri)
+
+
 @pytest.fixture
 def services(emulator, monkeypatch):
     """The emulator with the sample table in it, reachable for Airflow's tasks."""
@@ -117,7 +124,7 @@ def test_lineage_names_the_project_the_table_and_its_rows(services):
     shared, moment = {}, datetime(2026, 11, 21, tzinfo=UTC)
     instance = SimpleNamespace(try_number=1, xcom_push=lambda key, value: shared.__setitem__(key, value))
     run = SimpleNamespace(run_after=moment, logical_date=moment)
-    context = {"ti": instance, "run_id": "r", "dag_run": run, "outlet_events": defaultdict(SimpleNamespace)}
+    context = {"ti": instance, "run_id": "r", "dag_run": run, "outlet_events": Events(SimpleNamespace)}
 
     splits = tasks.PlanFullExportOperator(task_id="plan", **settings).execute(context)
     export = [tasks.ExportSplitOperator(task_id="export", head=shared["head"], split=s, **settings) for s in splits]
