@@ -17,9 +17,6 @@ from airflow_tablestore.consumer.tunnel.batch import Batch, Origin
 FIRST_PAGE_BYTES = 1024 * 1024
 """How large a page is expected to be before one was seen: about what the service gives at a time."""
 
-FIRST_SHARE = 8
-"""Of the bound, a page that was not seen yet is expected to take one part in so many at most."""
-
 LOOK_SECONDS = 1.0
 """A wait looks around so often, whether or not anybody told it to."""
 
@@ -34,7 +31,7 @@ class Outbox:
         self._bytes = 0
         self._kept = 0  # room for pages that are being read
         self._waiting = 0  # bytes of pages that turned out larger than the room that was kept for them
-        self._expected = min(FIRST_PAGE_BYTES, max_bytes // FIRST_SHARE)
+        self._largest = 0  # page that was seen
         self.most_bytes = 0
         """Most bytes of batches that were in memory at a time."""
         self._taken: set[Batch] = set()
@@ -51,8 +48,9 @@ class Outbox:
                 self._changed.wait(LOOK_SECONDS)
             if not is_wanted():
                 return None
-            self._kept += self._expected
-            return self._expected
+            room = self._expected
+            self._kept += room
+            return room
 
     def free(self, room: int) -> None:
         """Gives room back that was kept for nothing."""
@@ -68,7 +66,7 @@ class Outbox:
         with self._changed:
             self._kept -= room
             self._waiting += batch.size
-            self._expected = max(self._expected, batch.size)
+            self._largest = max(self._largest, batch.size)
             self.most_bytes = max(self.most_bytes, self._bytes + self._waiting)
             while is_wanted() and not self._has_room(batch.size):
                 self._changed.wait(LOOK_SECONDS)
@@ -79,6 +77,11 @@ class Outbox:
             self._bytes += batch.size
             self._queue.append(batch)
             return True
+
+    @property
+    def _expected(self) -> int:
+        """Bytes of the next page: as many as the largest had that was seen."""
+        return self._largest or min(FIRST_PAGE_BYTES, self._max_bytes)
 
     def _has_room(self, size: int) -> bool:
         held = self._bytes + self._kept
