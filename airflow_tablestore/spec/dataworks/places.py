@@ -43,6 +43,7 @@ def connection_of(
             told[one] = masked(str(value))
     for one in CREDENTIALS:
         given.connection(one, f"the connection of the {role}")  # a value in plain text is written down as a secret
+    given.always("is about DataWorks itself", "envType", "guid", "fieldDelimiterOrigin")
     secrets = any(given.raw(one) is not None for one in CREDENTIALS)
     if name:
         given.trail.choose(f"{role}.connection", "Named like the job's data source; see the checklist of connections.")

@@ -105,8 +105,7 @@ def _look(given: Given, sink: dict[str, Any]) -> None:
     else:
         default = "empty" if kind == "csv" else "\\N"
         trail.choose(key, f"The job names no nullFormat, and DataX's own varies; chosen: null is {default}.")
-    look["header"] = bool(given.list("header"))
-    given.take("header", f"{key}.header")
+    look["header"] = bool(given.texts("header", f"{key}.header"))
     if encoding := given.text("encoding", f"{key}.encoding"):
         look["encoding"] = encoding
     if pattern := given.text("dateFormat", f"{key}.date_format"):
@@ -131,8 +130,7 @@ def odps_sink(given: Given, clock: Clock) -> dict[str, Any]:
     sink["table"] = table or trail.fill_in("sink.table", "the table of MaxCompute")
     if partition := given.text("partition", "sink.partition"):
         sink["partition"] = with_placeholders(partition, "sink.partition", clock, trail)
-    names = [str(one) for one in given.list("column")]
-    given.take("column", "sink.columns")
+    names = given.texts("column", "sink.columns")
     if names and names != ["*"]:
         sink["columns"] = names
     else:
@@ -150,8 +148,7 @@ def odps_sink(given: Given, clock: Clock) -> dict[str, Any]:
         if word == "fail":
             trail.choose("sink.over_length", "keepOn hands values on; what is too long is a dirty record here.")
     for name, key in (("preSql", "pre_sql"), ("postSql", "post_sql")):
-        statements = [str(one) for one in given.list(name)]
-        given.take(name, f"sink.{key}")
+        statements = given.texts(name, f"sink.{key}")
         if statements:
             sink[key] = statements
     if str(given.raw("emptyAsNull") or "false").lower() == "true":

@@ -99,8 +99,7 @@ def objects_source(given: Given, names: list[tuple[str, str | None]]) -> dict[st
     source["bucket"] = given.text("bucket", "source.bucket") or trail.fill_in(
         "source.bucket", "the data source's bucket"
     )
-    patterns = [str(one) for one in given.list("object")]
-    given.take("object", "source.objects")
+    patterns = given.texts("object", "source.objects")
     source["objects"] = patterns or [trail.fill_in("source.objects", "keys of objects, with * and ?")]
     kind = (given.text("fileFormat", "source.format") or "csv").lower()
     if kind not in _FORMATS:

@@ -18,7 +18,8 @@ from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.spec.document import read_text
 
 VARIABLE = re.compile(r"[$#](?:\{[^{}\n\"]*\}|\[[^\[\]\n\"]*\])")
-_STRING = r'"(?:[^"\\\n]|\\.)*"'
+_STRING = r'"(?:[^"\\\n]|\\.)*+"'
+_TEXT = re.compile(_STRING)
 _LINE = re.compile(
     rf"(?:[\s{{}}\[\],:]|{_STRING}|-?\d[\d.eE+-]*+|true|false|null|{VARIABLE.pattern})*+(?:(?:#|//|/\*).*)?$"
 )
@@ -70,7 +71,7 @@ class _Scan:
         self.prose: list[tuple[int, str]] = []
         self.variables: list[str] = []
         self._out: list[str] = []
-        self._last, self._last_at = "", (0, 0)
+        self._last, self._last_at = "", 0
         self._in_block = False
 
     def run(self) -> str:
@@ -79,24 +80,22 @@ class _Scan:
             if after_comment and line.strip() and not _LINE.match(line) and not _KEY.search(line):
                 self.prose.append((number, line.strip()))
                 self._out.append(" " * len(line))
-                continue
-            is_blank = not line.strip()
-            self._out.append("")
-            has_comment = self._line(line)
-            after_comment = has_comment or (after_comment and is_blank)
-        return "\n".join(self._out)
+            else:
+                after_comment = self._line(line) or (after_comment and not line.strip())
+            self._out.append("\n")
+        return "".join(self._out[:-1])
 
     def _line(self, line: str) -> bool:
-        """Appends the line; whether it ended in a comment."""
-        at, text = 0, ""
+        """Appends the line's pieces; whether it ended in a comment."""
+        at = 0
         while at < len(line):
             piece, skip, ends = self._piece(line, at)
             if piece.strip():
-                text = self._comma_before(piece[0], text)
-                self._last, self._last_at = piece[-1], (len(self._out) - 1, len(text) + len(piece) - 1)
-            text += piece.ljust(skip)
+                if piece in ("}", "]") and self._last == ",":
+                    self._out[self._last_at] = " "
+                self._last, self._last_at = piece[-1], len(self._out)
+            self._out.append(piece.ljust(skip))
             at += skip
-            self._out[-1] = text
             if ends:
                 return True
         return False
@@ -108,8 +107,10 @@ class _Scan:
             end = line.find("*/", at)
             self._in_block = end < 0
             return "", left if end < 0 else end + 2 - at, False
-        if match := re.compile(_STRING).match(line, at):
-            return match[0], len(match[0]), False
+        if line[at] == '"':
+            match = _TEXT.match(line, at)
+            text = match[0] if match else line[at:]  # without its end, nothing behind it can be told apart
+            return text, len(text), False
         if variable := self._variable(line, at):
             self.variables.append(variable)
             stand_in = chr(_STAND_IN + len(self.variables) - 1)
@@ -127,19 +128,6 @@ class _Scan:
         if match is None or (line[at] == "#" and not re.match(r"\s*([,}\]]|#|//|$)", line[match.end() :])):
             return ""
         return match[0]
-
-    def _comma_before(self, character: str, text: str) -> str:
-        """The line so far, once the comma that stands last before a closing bracket is blanked, wherever it is."""
-        if character not in "}]" or self._last != ",":
-            return text
-        row, column = self._last_at
-        is_here = row == len(self._out) - 1
-        line = text if is_here else self._out[row]
-        line = f"{line[:column]} {line[column + 1 :]}"
-        if is_here:
-            return line
-        self._out[row] = line
-        return text
 
 
 class _Unclear(Exception):

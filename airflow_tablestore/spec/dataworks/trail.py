@@ -131,7 +131,7 @@ class Given:
                 continue
             if is_secret(self.at(name), value):
                 self.trail.note(self.at(name), Fate.SECRET, "")
-            elif value in ("", None):
+            elif value in ("", None) or value == {}:
                 self.trail.note(self.at(name), Fate.EMPTY, "")
             elif found is None:
                 found = value
@@ -153,6 +153,15 @@ class Given:
         """Parameters without an equivalent."""
         for name in names:
             self._first((name,), Fate.OTHER, told)
+
+    def texts(self, name: str, to: str) -> list[str]:
+        """The texts of a list; one alone is a list of one."""
+        self.take(name, to)
+        found = self.list(name)
+        for position, one in enumerate(found):
+            if one is None or isinstance(one, dict | list):
+                self.trail.refuse((*self.at(name), position), f"must be text, not {shown(one)}")
+        return [str(one) for one in found]
 
     def text(self, name: str, to: str, *others: str) -> str | None:
         value = self.take(name, to, *others)

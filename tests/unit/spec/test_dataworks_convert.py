@@ -175,6 +175,31 @@ def test_version_two_of_script_mode_is_read(tmp_path):
     assert not [step for step in conversion.trail.steps if step.fate is Fate.OTHER]
 
 
+def test_a_job_as_the_wizard_writes_it_loses_nothing(tmp_path):
+    setting = {"executeMode": None, "errorLimit": {"record": ""}, "speed": {"concurrent": 2, "throttle": False}}
+    reader = {
+        "envType": 1,
+        "datasource": "prod",
+        "newVersion": "true",
+        "mode": "normal",
+        "table": "t",
+        "column": ["id"],
+    }
+    steps = [
+        {"stepType": "ots", "name": "Reader", "category": "reader", "parameter": reader},
+        {"stepType": "oss", "name": "Writer", "category": "writer", "parameter": {"envType": 1, **oss()["parameter"]}},
+    ]
+    order = {"hops": [{"from": "Reader", "to": "Writer"}]}
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"type": "job", "version": "2.0", "steps": steps, "order": order, "setting": setting}))
+
+    conversion = convert(path, now=NOW)
+
+    assert conversion.is_complete
+    assert conversion.mapping["limits"] == {"errors": 0, "workers": 2}
+    assert {step.fate for step in conversion.trail.steps} <= {Fate.TAKEN, Fate.ALWAYS, Fate.EMPTY}
+
+
 # ---- readers
 
 
@@ -425,6 +450,7 @@ def test_a_key_in_the_rest_of_a_comment_is_masked(tmp_path):
         (ots(metaMode="true"), oss(), "the job reads descriptions of tables"),
         (ots(), oss(writeMode="replace"), "'replace' is no writeMode"),
         (ots(), oss(maxFileSize="big"), "maxFileSize: must be a number, not 'big'"),
+        (ots(), odps(preSql=[{"a": 1}]), "preSql[0]: must be text, not a mapping"),
         (ots(), odps(truncate="maybe"), "truncate: must be true or false, not 'maybe'"),
     ],
 )
