@@ -53,14 +53,19 @@ class Takeover:
 
 def takeover_at(ledger: Ledger, stream_id: str, table: str, start: datetime, grid: Grid) -> Takeover | None:
     """What DataX has left for a first window that begins at `start`; None when it has left nothing, or when windows of
-    the stream have been exported by this package already, which then go on from their own boundaries.
+    the stream that lie before have been exported by this package already: then their boundaries say where to go on.
+    A boundary that lies behind is no hindrance, as after a first try with a gap: both are the first record of a time.
 
     :param grid: of our windows, for the advice.
     """
-    if ledger.newest(stream_id) is not None:
+    micros = micros_of(start)
+    newest = ledger.newest(stream_id)
+    if newest is not None and (
+        ledger.boundary(stream_id, micros, newest) is not None or ledger.earlier(stream_id, micros, newest) is not None
+    ):
         return None
     records = DataxRecords(ledger.status, stream_id, table)
-    found = records.at(micros_of(start) // 1000)
+    found = records.at(micros // 1000)
     reached = records.newest()
     if isinstance(found, Boundary):
         return _met(found, start, reached)

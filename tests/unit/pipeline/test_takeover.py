@@ -153,6 +153,26 @@ def test_a_gap_is_in_the_report_of_the_first_window(case):
     assert report.takeover.startswith("There is a gap: DataX has read to 2026-11-20 07:55:00 UTC")
 
 
+def test_after_a_gap_the_start_may_be_corrected(case):
+    case.at(0).datax_ends(0)
+    behind = case.stream.write(at=START - timedelta(seconds=1))
+    inside, later = case.at(1).stream.write(), case.at(6).stream.write()
+    first_try = export_window(case.export, case.at(16).services, window(1))
+
+    corrected = export_window(case.export, case.services, window(0))
+
+    assert first_try.takeover.startswith("There is a gap")
+    assert corrected.takeover.startswith("DataX has read to 2026-11-20 08:00:00 UTC: reading goes on")
+    assert (case.ids(0), case.ids(1)) == ([behind, inside], [later])
+
+
+def test_a_window_behind_an_exported_one_does_not_look_at_datax(case):
+    export_window(case.export, case.at(11).services, window(0))
+    case.at(16).datax_ends(10)
+
+    assert takeover_at(ledger_of(case.export, case.services), case.stream.stream_id, "t", window(2).start, GRID) is None
+
+
 def test_an_end_off_the_grid_names_the_window_before_it(case):
     case.at(-3).datax_ends(-3)
 
