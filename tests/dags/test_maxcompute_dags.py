@@ -16,12 +16,13 @@ from tests.system import compare, sample
 
 pytestmark = pytest.mark.slow
 
+TABLE = "ots_gps_loads"  # its own: other files of this folder may share the emulator
 ROWS = 300
 KEYS = ("StreamId", "StatusType", "StatusValue")
 SPEC = """\
 pipeline: to_maxcompute
 kind: full_export
-source: {table: ots_gps_data, split: [user_0001], columns: [uid, ts, {value: 7, as: batch}]}
+source: {table: ots_gps_loads, split: [user_0001], columns: [uid, ts, {value: 7, as: batch}]}
 sink: {type: maxcompute, table: gps, partition: "pt={run_date:%Y}", truncate: true, create_table: true}
 retry: {times: 1, delay: 1s}
 """
@@ -30,7 +31,7 @@ retry: {times: 1, delay: 1s}
 RECORDED = """\
 pipeline: recorded
 kind: full_export
-source: {table: ots_gps_data, columns: [uid, ts]}
+source: {table: ots_gps_loads, columns: [uid, ts]}
 sink: {type: maxcompute, table: recorded, truncate: true, create_table: true, compress: lz4}
 status_table: {table: records}
 """
@@ -48,9 +49,9 @@ def services(emulator, monkeypatch):
     """The emulator with the sample table in it, reachable for Airflow's tasks."""
     told = json.loads(emulator.to_json())
     client = sample.sdk_client(told["tablestore"])
-    if sample.TABLE not in client.list_table():
-        sample.create_table(client)
-        sample.load(client, ROWS)
+    if TABLE not in client.list_table():
+        sample.create_table(client, TABLE)
+        sample.load(client, ROWS, table=TABLE)
     for name, value in told["env"].items():
         monkeypatch.setenv(name, value)
     return told
@@ -86,7 +87,7 @@ def test_a_dag_loads_every_row_once_and_tells_of_its_table(services, emulator, t
     runs = [run_dag(dag), run_dag(dag)]
 
     assert [run.state for run in runs] == ["success", "success"]
-    expected = compare.table_rows(sample.sdk_client(services["tablestore"]), sample.TABLE, ("uid", "ts"))
+    expected = compare.table_rows(sample.sdk_client(services["tablestore"]), TABLE, ("uid", "ts"))
     loaded = rows_of(emulator.maxcompute_store(), emulator.maxcompute.project, "gps", None)
     assert sorted((row["uid"], row["ts"]) for row in loaded) == sorted(expected)
     assert {row["batch"] for row in loaded} == {7}
@@ -118,7 +119,7 @@ def test_lineage_names_the_project_the_table_and_its_rows(services):
 
     settings = {
         "pipeline": "lineage",
-        "source": {"table": sample.TABLE, "columns": ["uid", "ts"]},
+        "source": {"table": TABLE, "columns": ["uid", "ts"]},
         "sink": {"type": "maxcompute", "table": "lineage", "truncate": True, "create_table": True},
     }
     shared, moment = {}, datetime(2026, 11, 21, tzinfo=UTC)
@@ -134,7 +135,7 @@ def test_lineage_names_the_project_the_table_and_its_rows(services):
     facets = publish.get_openlineage_facets_on_complete(instance)
 
     (table,), (loaded,) = facets.inputs, facets.outputs
-    assert (table.namespace, table.name) == (f"tablestore://{services['tablestore']['instance']}", sample.TABLE)
+    assert (table.namespace, table.name) == (f"tablestore://{services['tablestore']['instance']}", TABLE)
     assert [(f.name, f.type) for f in table.facets["schema"].fields] == [("uid", "string"), ("ts", "integer")]
     assert (loaded.namespace, loaded.name) == (f"maxcompute://{services['maxcompute']['project']}", "lineage")
     counted = loaded.outputFacets["outputStatistics"]
