@@ -244,18 +244,26 @@ def archive_of(*members: tuple[str, bytes]) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"no archive",
-        archive_of(),
-        archive_of(("other", b"x")),
-        archive_of(("snapshot.json", b"[]")),
-        archive_of(("snapshot.json", b"{")),
-        archive_of(("snapshot.json", b'{"format": 99}')),
-        archive_of(("snapshot.json", b'{"format": 1}')),
-        archive_of(("snapshot.json", b'{"format": 1}'), ("../escaped", b"x")),
-        archive_of(("snapshot.json", b'{"format": 1}'), ("oss/pieces/../../../escaped", b"x")),
-        archive_of(
-            ("snapshot.json", b'{"format": 1}'), ("tablestore/tables.sqlite", b"junk" * 99), ("oss/oss.sqlite", b"junk")
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"no archive", id="no archive"),
+        pytest.param(archive_of(), id="empty archive"),
+        pytest.param(archive_of(("other", b"x")), id="another file"),
+        pytest.param(archive_of(("snapshot.json", b"[]")), id="a list"),
+        pytest.param(archive_of(("snapshot.json", b"{")), id="no JSON"),
+        pytest.param(archive_of(("snapshot.json", b'{"format": 99}')), id="format of the future"),
+        pytest.param(archive_of(("snapshot.json", b'{"format": 1}')), id="no tables"),
+        pytest.param(archive_of(("snapshot.json", b'{"format": 1}'), ("../escaped", b"x")), id="outside"),
+        pytest.param(
+            archive_of(("snapshot.json", b'{"format": 1}'), ("oss/pieces/../../../escaped", b"x")),
+            id="outside by detour",
+        ),
+        pytest.param(
+            archive_of(
+                ("snapshot.json", b'{"format": 1}'),
+                ("tablestore/tables.sqlite", b"junk" * 99),
+                ("oss/oss.sqlite", b"junk"),
+            ),
+            id="junk for tables",
         ),
     ],
 )
