@@ -169,6 +169,18 @@ class TunnelRecord:
             raise ProtocolError("a tunnel's record must be one row with a key")
         return rows[0]
 
+    def decoded_origin(self) -> Row | None:
+        """The row before the change, with every checksum verified; None where the stream keeps none.
+
+        :raises ProtocolError: the bytes are not one row.
+        """
+        if not self.origin:
+            return None
+        rows = decode_rows(self.origin)
+        if len(rows) != 1:
+            raise ProtocolError("the row before a tunnel's record must be one row")
+        return rows[0]
+
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:

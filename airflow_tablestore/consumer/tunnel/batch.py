@@ -84,8 +84,11 @@ class Batch:
         return rows_of(self, refuse)
 
     def to_arrow(self, refuse: Refuse | None = None) -> pa.RecordBatch:
-        """The records as columns: action, sequence, time, the key's columns by their names, and cells.
+        """The records as columns: action, sequence, time, the key's columns by their names, cells, and before.
 
+        `cells` is a list of structs with name, op, version (milliseconds), and the value in the field of its type:
+        integer, double, boolean, string or binary. `before` is such a list too, of the row as it was before the change;
+        null where the service tells none.
         :param refuse: as of `rows`.
         :raises RecordError: without `refuse`: a record that cannot be read, or has another key than those before it.
         """

@@ -86,6 +86,7 @@ class TunnelRows:
         """All rows, when none is dirty; else None."""
         try:
             changes = self._decoder.decode(records)
+            before = [_before(record) for record in records]
         except ProtocolError:
             return None
         if changes.unlike:
@@ -96,7 +97,7 @@ class TunnelRows:
             place_texts(changes.places),
             changes.places.column("time"),
             cells_json(changes.cells, changes.places.column("cells")),
-            pa.array([_before(record) for record in records], pa.string()),
+            pa.array(before, pa.string()),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema())
 

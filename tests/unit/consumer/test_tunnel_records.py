@@ -22,8 +22,9 @@ PLACE_TEXT = "0000000001_00001700000000000000_0000000007"
 QUICK = Settings(heartbeat_seconds=0.05, timeout_seconds=30, checkpoint_seconds=0.02, pause_seconds=0.02)
 
 
-def change(action, key, *cells, place=PLACE):
-    return TunnelRecord(action, encode_rows([Row(key, cells, action is Action.DELETE, place)]))
+def change(action, key, *cells, place=PLACE, before=None):
+    origin = None if before is None else encode_rows([Row(key, tuple(before))])
+    return TunnelRecord(action, encode_rows([Row(key, cells, action is Action.DELETE, place)]), origin)
 
 
 def batch(*records):
@@ -41,7 +42,7 @@ def test_a_batch_is_columns_of_action_sequence_key_and_cells():
         change(Action.DELETE, key),
     ).to_arrow()
 
-    assert found.schema.names == ["action", "sequence", "time", "id", "name", "cells"]
+    assert found.schema.names == ["action", "sequence", "time", "id", "name", "cells", "before"]
     assert [str(found.schema.field(name).type) for name in ("id", "name", "time")] == ["int64", "binary", "int64"]
     assert found.column("action").to_pylist() == ["put", "update", "delete"]
     assert set(found.column("sequence").to_pylist()) == {PLACE_TEXT}
@@ -61,6 +62,33 @@ def test_rows_of_the_table_have_no_sequence():
     found = batch(change(Action.PUT, (("id", 1),), place=None)).to_arrow()
 
     assert found.column("sequence").to_pylist() == found.column("time").to_pylist() == [None]
+
+
+def test_the_row_before_a_change_is_a_column_too():
+    key = (("id", 1),)
+    held = batch(
+        change(Action.PUT, key, Cell("n", 1, 5)),
+        change(Action.UPDATE, key, Cell("n", 2, 6), before=[Cell("n", 1, 5), Cell("s", "a", 5)]),
+        change(Action.DELETE, key, before=[]),
+    )
+
+    for found in (at_once(held), one_by_one(held, None)):
+        none, two, empty = found.column("before").to_pylist()
+        assert (none, empty) == (None, [])
+        assert [(one["name"], one["op"], one["version"], one["integer"], one["string"]) for one in two] == [
+            ("n", "put", 5, 1, None),
+            ("s", "put", 5, None, "a"),
+        ]
+
+
+def test_an_earlier_row_that_cannot_be_read_refuses_its_record():
+    poisoned = TunnelRecord(Action.DELETE, change(Action.DELETE, (("id", 2),)).row, POISON.row)
+    told = []
+
+    found = batch(change(Action.PUT, (("id", 1),)), poisoned).to_arrow(told.append)
+
+    assert found.column("id").to_pylist() == [1]
+    assert "record 2 of 2" in str(told[0])
 
 
 def test_a_record_that_cannot_be_read_is_an_error_that_says_where_it_stands():
@@ -89,7 +117,7 @@ def test_a_record_with_another_key_is_set_aside_too():
 def test_a_batch_of_nothing_but_poison_has_no_rows():
     found = batch(POISON).to_arrow(lambda error: None)
 
-    assert (found.num_rows, found.schema.names) == (0, ["action", "sequence", "time", "cells"])
+    assert (found.num_rows, found.schema.names) == (0, ["action", "sequence", "time", "cells", "before"])
 
 
 @pytest.mark.parametrize(("size", "units"), [(0, 1), (1, 1), (4096, 1), (4097, 2), (1024 * 1024, 256)])
@@ -166,9 +194,10 @@ def test_columns_read_at_once_are_those_read_one_by_one():
     gone = (Cell("a", None, 5, CellOp.DELETE_ONE_VERSION), Cell("b", None, None, CellOp.DELETE_ALL_VERSIONS))
     held = batch(
         change(Action.PUT, key, *cells, place=None),
-        change(Action.UPDATE, key, *gone, *cells),
-        change(Action.DELETE, key),
+        change(Action.UPDATE, key, *gone, *cells, before=cells),
+        change(Action.DELETE, key, before=()),
         change(Action.PUT, key),
+        change(Action.UPDATE, key, before=cells[:2]),
     )
 
     assert at_once(held).equals(one_by_one(held, None), check_metadata=True)
