@@ -54,6 +54,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_tablestore.operators.delivery",
                     "airflow_tablestore.operators.tunnel",
                     "airflow_tablestore.operators.restore",
+                    "airflow_tablestore.operators.snapshot",
                     "airflow_tablestore.operators.verify",
                 ],
             }

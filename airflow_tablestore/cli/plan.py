@@ -21,6 +21,7 @@ from airflow_tablestore.pipeline.full_export.plan import Split
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.spec import IncrementalSpec, load
 from airflow_tablestore.spec.kinds.restore import RestoreSpec
+from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.row import Row
@@ -70,6 +71,10 @@ def plan(arguments: Namespace, session: Session) -> int:
         from airflow_tablestore.cli.stream_plan import plan_stream
 
         return plan_stream(arguments, spec, session)
+    if isinstance(spec, SnapshotSpec):
+        from airflow_tablestore.cli.snapshot import plan_snapshot
+
+        return plan_snapshot(arguments, spec, session)
     spec = export_spec(arguments.spec)
     if isinstance(spec, IncrementalSpec):
         from airflow_tablestore.cli.windows import plan_windows

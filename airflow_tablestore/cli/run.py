@@ -22,6 +22,7 @@ from airflow_tablestore.pipeline.progress import progress_for
 from airflow_tablestore.pipeline.run import run_key
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, load
 from airflow_tablestore.spec.kinds.restore import RestoreSpec
+from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
 log = logging.getLogger("airflow_tablestore")
 
@@ -33,6 +34,8 @@ def run(arguments: Namespace, session: Session) -> int:
     spec = load(arguments.spec)
     if isinstance(spec, RestoreSpec):
         return _stoppable(session, partial(_restore, arguments, spec, session))
+    if isinstance(spec, SnapshotSpec):
+        return _stoppable(session, partial(_snapshot, arguments, spec, session))
     spec = export_spec(arguments.spec)
     if isinstance(spec, IncrementalSpec):
         return _stoppable(session, partial(_windows, arguments, spec, session))
@@ -54,6 +57,13 @@ def _restore(arguments: Namespace, spec: RestoreSpec, session: Session) -> int:
 
     with progress_for(spec.pipeline, log) as progress:
         return run_restore(arguments, spec, session, progress)
+
+
+def _snapshot(arguments: Namespace, spec: SnapshotSpec, session: Session) -> int:
+    from airflow_tablestore.cli.snapshot import run_snapshot
+
+    with progress_for(spec.pipeline, log) as progress:
+        return run_snapshot(arguments, spec, session, progress)
 
 
 def _windows(arguments: Namespace, spec: IncrementalSpec, session: Session) -> int:

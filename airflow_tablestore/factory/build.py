@@ -23,6 +23,7 @@ from airflow_tablestore.operators.delivery import AuditDeliveryOperator, CreateD
 from airflow_tablestore.operators.full_export import export_tasks
 from airflow_tablestore.operators.incremental import window_params, window_tasks
 from airflow_tablestore.operators.restore import restore_tasks
+from airflow_tablestore.operators.snapshot import SnapshotOperator
 from airflow_tablestore.operators.tunnel import stream_tasks
 from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
 from airflow_tablestore.spec.values import CONTINUOUS
@@ -166,6 +167,19 @@ def _restore(data: Mapping[str, Any], spec: Any) -> None:
     )
 
 
+def _snapshot(data: Mapping[str, Any], spec: Any) -> None:
+    SnapshotOperator(
+        task_id="snapshot",
+        pipeline=spec.pipeline,
+        source=literal(data["source"]),
+        sink=literal(data["sink"]),
+        to=spec.moment(spec.to).isoformat() if spec.to else None,
+        limits=literal(data.get("limits") or {}),
+        timezone=spec.timezone,
+        depends_on_past=spec.self_dependent,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How a kind of pipeline becomes a DAG: its tasks, its schedule, and the params that people can set.
@@ -185,6 +199,7 @@ KINDS = {
     "delivery": Kind(_delivery, pins=False),
     "stream": Kind(_stream, stream_schedule, pins=False),
     "restore": Kind(_restore, pins=False),
+    "snapshot": Kind(_snapshot, pins=False),
 }
 
 

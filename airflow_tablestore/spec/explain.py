@@ -20,6 +20,7 @@ from airflow_tablestore.spec.kinds.delivery import DeliveredField, DeliverySpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.kinds.incremental import IncrementalSpec
 from airflow_tablestore.spec.kinds.restore import RestoreSpec
+from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.spec.load import Document
 from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
@@ -116,9 +117,24 @@ def story(spec: PipelineSpec) -> list[str]:
         return [_when(spec), *delivery_story(spec)]
     if isinstance(spec, StreamSpec):
         return [when_a_stream_runs(spec, _retries(spec)) or _when(spec), *stream_story(spec)]
+    if isinstance(spec, SnapshotSpec):
+        return _snapshot(spec)
     if isinstance(spec, RestoreSpec):
         return [_when(spec), *restore_story(spec)]
     return _incremental(spec) if isinstance(spec, IncrementalSpec) else []
+
+
+def _snapshot(spec: SnapshotSpec) -> list[str]:
+    source = spec.source
+    moment = spec.to.isoformat() if spec.to else "the time that the run is about"
+    return [
+        _when(spec),
+        f"It takes the newest full export below oss://{source.bucket}/{source.base} that had ended by {moment}, and "
+        f"the windows of changes after it below {source.changes}, over connection '{source.connection}', and folds "
+        "them into the rows of that moment. The table is not read.",
+        *_objects(spec.sink),
+        _limits(spec),
+    ]
 
 
 def _full_export(spec: FullExportSpec) -> list[str]:

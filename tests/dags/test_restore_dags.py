@@ -146,6 +146,22 @@ def test_a_restore_to_a_moment_is_one_task(tmp_path):
     assert [asset.uri for asset in task.outlets] == ["tablestore://tablestore_default/copy"]
 
 
+def test_a_snapshot_is_one_task(tmp_path):
+    spec = tmp_path / "daily.yaml"
+    spec.write_text(
+        "pipeline: daily\nkind: snapshot\nschedule: '0 3 * * *'\nstart: 2026-11-20\n"
+        "source: {type: oss, bucket: backup, base: gps/full/, changes: gps/changes/}\n"
+        "sink: {type: oss, bucket: backup, prefix: gps/daily/}\n"
+    )
+
+    (dag,), errors = import_spec(spec)
+
+    assert errors == []
+    assert [task.task_id for task in dag.tasks] == ["snapshot"]
+    assert dag.task_dict["snapshot"].to is None
+    assert [asset.uri for asset in dag.task_dict["snapshot"].outlets] == ["oss://backup/gps/daily"]
+
+
 def test_lineage_holds_objects_columns_and_rows():
     from airflow_tablestore.operators.lineage import RestoreLineage
     from airflow_tablestore.operators.places import Dataset

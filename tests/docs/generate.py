@@ -48,6 +48,7 @@ def operators_page() -> str:
     from airflow_tablestore.hooks.tablestore import TablestoreHook
     from airflow_tablestore.operators import delivery, full_export, incremental, restore, tunnel, verify, windows
     from airflow_tablestore.operators.links import PublishedObjectsLink
+    from airflow_tablestore.operators.snapshot import SnapshotOperator
     from airflow_tablestore.sensors import windows as sensors
     from airflow_tablestore.sensors.delivery import DeliveryTaskSensor
     from airflow_tablestore.sensors.tunnel import TunnelCaughtUpSensor, TunnelDataSensor
@@ -98,6 +99,9 @@ def operators_page() -> str:
                 restore.RestoreOperator,
             )
         ),
+        "## The operator of a snapshot\n",
+        "How to use it: [snapshots](../howto/snapshots.md).\n",
+        _operator(SnapshotOperator, SnapshotOperator.__base__),
         "## The operator that verifies\n",
         "How to use it: [verify](../howto/verify.md).\n",
         _operator(verify.VerifyOperator, verify.FullExportTask),

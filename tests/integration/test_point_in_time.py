@@ -151,6 +151,35 @@ def test_a_table_is_given_back_as_it_was(history, seconds):
     assert len(report["checksum"]) == 32
 
 
+def test_a_snapshot_is_a_full_export_of_its_moment(history):
+    prefix = f"{history.cloud.prefix}snap/"
+    text = (
+        f"kind: snapshot\nto: {history.moment(1000).isoformat()}\n"
+        f"source: {{type: oss, bucket: {history.cloud.bucket}, base: {history.cloud.prefix}full/, "
+        f"changes: {history.cloud.prefix}changes/}}\n"
+        f"sink: {{type: oss, bucket: {history.cloud.bucket}, prefix: {prefix}}}\n"
+    )
+    spec = history.spec("snap", text)
+
+    planned = history.shell("plan", spec)
+    first = history.shell("run", spec, "--json")
+    again = history.shell("run", spec, "--json")
+    restored = history.shell(
+        "run",
+        history.spec(
+            "snap_back",
+            f"kind: restore\nsource: {{type: oss, bucket: {history.cloud.bucket}, prefix: {prefix}}}\n"
+            "sink: {type: tablestore, table: snap_copy, create_table: true}\n",
+        ),
+    )
+
+    assert [code for code, _, _ in (planned, first, again, restored)] == [OK] * 4, (first, restored)
+    assert json.loads(first[1])["rows"] == len(history.states[1000])
+    assert history.cloud.rows("snap_copy") == history.states[1000]
+    manifest = json.loads(history.cloud.objects(prefix)[f"{prefix}_manifest.json"])
+    assert manifest["read"] == [history.moment(1000).isoformat()] * 2
+
+
 def test_a_restore_that_was_stopped_is_made_good_by_the_next(history):
     history.restore(1000, table="stopped")
     history.cloud.put_rows("stopped", [{"uid": "a", "n": 9, "text": "half a write"}])

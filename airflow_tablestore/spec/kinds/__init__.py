@@ -21,11 +21,12 @@ _MODELS = {
     "delivery": "airflow_tablestore.spec.kinds.delivery:DeliverySpec",
     "stream": "airflow_tablestore.spec.kinds.stream:StreamSpec",
     "restore": "airflow_tablestore.spec.kinds.restore:RestoreSpec",
+    "snapshot": "airflow_tablestore.spec.kinds.snapshot:SnapshotSpec",
     "dataworks": "airflow_tablestore.spec.kinds.dataworks:DataworksSpec",
 }
 KINDS = tuple(_MODELS)
 
-PLANNED = ("snapshot",)
+PLANNED: tuple[str, ...] = ()
 """Kinds of the language that this version does not build."""
 
 

@@ -1,0 +1,95 @@
+"""A full export and the changes after it into a new full export of a moment, as one task. The table is not read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_tablestore.assets import assets_of_sink
+from airflow_tablestore.hooks.oss import ObjectStoreHook
+from airflow_tablestore.operators.full_export import TOLD_WITH_ASSET, moment
+from airflow_tablestore.operators.links import PublishedObjectsLink
+from airflow_tablestore.operators.retries import retried_only_where_it_helps
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Asset, Context
+
+    from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
+
+
+class SnapshotOperator(BaseOperator):
+    """Folds the windows of changes into a full export and publishes the rows of a moment, all or nothing.
+
+    Its outlet is the asset of the objects, with rows, bytes, objects and manifest. A task that was killed or cleared
+    aborts what it has uploaded and begins again.
+
+    :param pipeline: names the snapshot in its objects' keys and in its manifest.
+    :param source: what a spec has under `source`: type, bucket, base, changes.
+    :param sink: what a spec has under `sink`: type, bucket, prefix, format.
+    :param to: the moment of the rows, with its zone; None: that of the run.
+    :param limits: what a spec has under `limits`.
+    :param timezone: the zone of dates in placeholders of the prefix.
+    """
+
+    template_fields: Sequence[str] = ("pipeline", "source", "sink", "to", "limits")
+    operator_extra_links = (PublishedObjectsLink(),)
+    ui_color = "#fff1e0"
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        source: Mapping[str, Any],
+        sink: Mapping[str, Any],
+        to: str | datetime | None = None,
+        limits: Mapping[str, Any] | None = None,
+        timezone: str = "UTC",
+        outlets: Sequence[Asset] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.published = assets_of_sink(sink)
+        super().__init__(**kwargs, outlets=[*self.published, *(outlets or ())])
+        self.pipeline = pipeline
+        self.source = source
+        self.sink = sink
+        self.to = to
+        self.limits = limits
+        self.timezone = timezone
+
+    def spec(self) -> SnapshotSpec:
+        """The arguments, now without templates, as a spec.
+
+        :raises SpecError: they do not make one; holds every problem.
+        """
+        from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
+
+        parts: dict[str, Any] = {"source": self.source, "sink": self.sink, "limits": self.limits or {}}
+        return SnapshotSpec(pipeline=self.pipeline, timezone=self.timezone, **parts, to=self.to or None)  # type: ignore[arg-type]  # text is read as a moment
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_tablestore.pipeline.progress import LogProgress
+        from airflow_tablestore.pipeline.run import run_key
+        from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices, run
+        from airflow_tablestore.spec.build_snapshot import snapshot
+
+        with retried_only_where_it_helps(self.task_id.rpartition(".")[0]):
+            spec, when = self.spec(), moment(context)
+            wanted, key = snapshot(spec, run_date=when), run_key(when, context["run_id"])
+            sources, places = ObjectStoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
+            url = places.objects_url(spec.sink.bucket, wanted.target.prefix)
+            PublishedObjectsLink.remember(context, url)
+            with (
+                closing(sources.store(spec.source.bucket)) as source,
+                closing(places.store(spec.sink.bucket)) as store,
+            ):
+                services, attempt = SnapshotServices(source, store), context["ti"].try_number
+                report = run(wanted, services, run=key, attempt=attempt, progress=LogProgress(self.log))
+        told = "%d rows, %d bytes in %d object(s) are published: %s"
+        self.log.info(told, report.rows, report.bytes, report.objects, report.manifest)
+        for asset in self.published:
+            context["outlet_events"][asset].extra = {name: report.to_json()[name] for name in TOLD_WITH_ASSET}
+        return report.to_json()

@@ -1,0 +1,1 @@
+"""A table as it was at a moment, published as a full export."""

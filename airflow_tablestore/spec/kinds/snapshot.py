@@ -1,0 +1,74 @@
+"""`kind: snapshot`: a full export of a moment, made of an earlier one and the changes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from airflow_tablestore.spec.common import Part, PipelineSpec, within
+from airflow_tablestore.spec.oss_sink import OssSink, Prefix
+from airflow_tablestore.spec.placeholders import problems
+from airflow_tablestore.spec.problems import Finding, finding
+from airflow_tablestore.spec.sinks import place_problems, sink_warnings
+from airflow_tablestore.spec.values import BucketName, ConnectionName, Moment
+
+PLACEHOLDERS = ("run_date", "pipeline")
+"""What the prefix of the sink may hold."""
+
+
+class PublicationsSource(Part):
+    """Where a full export and the windows of changes after it are published."""
+
+    type: Literal["oss"] = Field(description="Object Storage Service.", examples=["oss"])
+    connection: ConnectionName = Field(
+        default="oss_default", description="Airflow connection of type `oss`.", examples=["oss_prod"]
+    )
+    bucket: BucketName = Field(description="The bucket's name, without an endpoint.", examples=["backup"])
+    base: Prefix = Field(
+        description="Where full exports, or earlier snapshots, are published, at any depth. Without placeholders.",
+        examples=["gps/full/"],
+    )
+    changes: Prefix = Field(
+        description="Where an incremental export publishes its windows, at any depth. Without placeholders.",
+        examples=["gps/changes/"],
+    )
+
+
+class SnapshotSpec(PipelineSpec):
+    """A snapshot: folds the windows of changes into a full export and publishes the rows of a moment as a new one."""
+
+    kind: Literal["snapshot"] = Field(default="snapshot", description="What the pipeline does.", examples=["snapshot"])
+    source: PublicationsSource = Field(description="Which publications.")
+    sink: OssSink = Field(description="Where the rows go.")
+    to: Moment | None = Field(
+        default=None,
+        description="The moment of the rows; that of the run when absent.",
+        examples=["2026-11-20T12:00:00+08:00"],
+    )
+
+    def moment(self, run_date: datetime) -> datetime:
+        """`to` with its zone; without it the time that the run is about."""
+        if self.to is None:
+            return run_date
+        return self.to if self.to.tzinfo else self.to.replace(tzinfo=ZoneInfo(self.timezone))
+
+    @classmethod
+    def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
+        yield from super().disagreements(data)
+        yield from place_problems(within(data, "sink"), PLACEHOLDERS)
+        for name in ("base", "changes"):
+            prefix = within(data, "source", name)
+            if isinstance(prefix, str):
+                for one in problems(prefix, ()):
+                    yield finding(("source", name), one.message, one.hint)
+
+    def warnings(self) -> Iterator[Finding]:
+        yield from super().warnings()
+        yield from sink_warnings(self.sink)
+
+    def connections(self) -> Mapping[str, str]:
+        return {"source": self.source.connection, "sink": self.sink.connection}
