@@ -21,8 +21,12 @@ from tests.system.demo_drive import BACKFILLED, SCHEDULED, Drive
 from tests.system.demo_runs import Run, Runs
 from tests.system.demo_verdicts import Verdict
 from tests.system.demo_warehouse import Warehouse
+from tests.system.stack import StackBroke
 
 ROWS, CELLS, TO_MAXCOMPUTE = "gps_incremental", "gps_changes", "gps_changes_maxcompute"
+ASKS = 20
+"""How often Airflow is asked for the backfill; each time it waits for its database for some seconds."""
+
 PREFIXES = {ROWS: "gps/incremental", CELLS: "gps/changes"}
 
 Read = Callable[[Window], "Counter[writer.Row]"]
@@ -43,15 +47,15 @@ class Windows:
         whole = {"window_start": past[0].start.isoformat(), "window_end": past[-1].end.isoformat()}
         self._ranges = {dag_id: runs.start(dag_id, whole) for dag_id in (CELLS, TO_MAXCOMPUTE)}
         runs.stack.api("PATCH", f"dags/{ROWS}", json={"is_paused": False})
-        self._is_backfilling = False
+        self._is_backfilling, self._asked = False, 0
         runs.say(f"{ROWS} is switched on: {SCHEDULED} windows are due, from {past[BACKFILLED].start:%H:%M} on")
 
     def step(self, runs: Runs) -> bool:
         """Whether all is done; asks for the backfill when the schedule has caught up."""
-        scheduled = [self._run(runs, window) for window in self.drive.windows[BACKFILLED:]]
-        if not self._is_backfilling and all(run and run.is_over for run in scheduled):
-            self._is_backfilling = True
-            self._backfill(runs)
+        if not self._is_backfilling:
+            scheduled = [self._run(runs, window) for window in self.drive.windows[BACKFILLED:]]
+            self._is_backfilling = all(run and run.is_over for run in scheduled) and self._backfill(runs)
+            return False  # the backfill's runs are there at the next look
         wanted = [self._run(runs, window) for window in self.drive.windows]
         return all(run and run.is_over for run in (*wanted, *(runs.seen[key] for key in self._ranges.values())))
 
@@ -66,12 +70,19 @@ class Windows:
         found = f"MaxCompute: {count} partitions"
         yield self._verdict(runs, loaded, found, by_cell, lambda window: _cells_in(warehouse, window))
 
-    def _backfill(self, runs: Runs) -> None:
+    def _backfill(self, runs: Runs) -> bool:
+        """Ask for it; whether it was taken. SQLite has one writer at a time, so it may not be.
+
+        :raises StackBroke: it was never taken.
+        """
+        self._asked += 1
         first, last = self.drive.windows[0], self.drive.windows[BACKFILLED - 1]
-        runs.say(f"{ROWS} has caught up; the window before its start, {first.start:%H:%M}, is backfilled")
-        span = {"from_date": first.start.isoformat(), "to_date": last.start.isoformat()}
-        asked = {"max_active_runs": 1, "reprocess_behavior": "none", "run_backwards": False, "dag_run_conf": {}}
-        runs.stack.api("POST", "backfills", json={"dag_id": ROWS, **span, **asked})
+        if runs.stack.backfill(ROWS, first.start, last.start):
+            runs.say(f"{ROWS} has caught up; the window before its start, {first.start:%H:%M}, is backfilled")
+            return True
+        if self._asked == ASKS:
+            raise StackBroke(f"Airflow refused the backfill {ASKS} times: its SQLite database was always locked")
+        return False
 
     def _run(self, runs: Runs, window: Window) -> Run | None:
         """The run of the schedule, or of the backfill, for a window."""

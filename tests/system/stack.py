@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import requests
 from tests.system.processes import end, kill_tree
 
 BIN = Path(sys.executable).parent
+SQL = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
 
 
@@ -130,10 +132,13 @@ class Stack:
 
         :param name: heads its log file; a process of this name that has ended is replaced.
         """
-        with (self.home / f"{name}.log").open("wb") as log:
+        # SQLite has one writer at a time, and on a busy machine its turn may take longer than the default of 5 s; only
+        # the API server must not wait for longer, see `api`.
+        patient = {} if name == "api-server" else {SQL: f"sqlite:///{self.home}/airflow.db?timeout=60"}
+        with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [BIN / "airflow", *command],
-                env={**self.environment, **(environment or {})},
+                env={**patient, **self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -148,7 +153,7 @@ class Stack:
     def wait_healthy(self, dag_ids: Sequence[str] = (), seconds: float = 120) -> None:
         """Return when every component reports healthy and the named DAGs are known.
 
-        :raises StackBroke: not within the time, or a component has ended (its log is named).
+        :raises StackBroke: not within the time (a DAG file that does not import is named), or a component has ended.
         """
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -162,7 +167,9 @@ class Stack:
                 pass  # not listening yet
             time.sleep(0.5)
         missing = sorted(set(dag_ids) - set(self.dag_ids()))
-        raise StackBroke(f"Airflow was not ready after {seconds:.0f} s (missing DAGs: {missing}); logs: {self.home}")
+        why = "".join(f"\na DAG file does not import:\n{error}" for error in self.import_errors())
+        told = f"Airflow was not ready after {seconds:.0f} s (missing DAGs: {missing}); logs: {self.home}"
+        raise StackBroke(told + why)
 
     def stop(self) -> None:
         """End every process, its children included. Safe to call twice."""
@@ -181,6 +188,36 @@ class Stack:
         body = {"logical_date": None, "conf": dict(conf or {})}
         return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
+    def backfill(self, dag_id: str, first: datetime, last: datetime) -> bool:
+        """Ask for the runs of a schedule from `first` to `last`, as the web UI does; whether Airflow took it.
+
+        With SQLite it refuses while another process writes, and may leave half a backfill behind, which is cancelled
+        here: asking again is safe.
+        """
+        asked = {
+            "dag_id": dag_id,
+            "from_date": first.isoformat(),
+            "to_date": last.isoformat(),
+            "max_active_runs": 1,
+            "reprocess_behavior": "failed",  # what was cancelled counts as that
+            "run_backwards": False,
+            "dag_run_conf": {},
+        }
+        # Airflow 3.3 looks this up when it is not told, which begins to write in one session; its other session then
+        # waits for the first in vain, whenever the database is SQLite. Airflow 3.1 does not know the word.
+        if "run_on_latest_version" in self._fields("BackfillPostBody"):
+            asked["run_on_latest_version"] = True
+        try:
+            self.api("POST", "backfills", json=asked)
+        except requests.HTTPError as refused:
+            if refused.response is None or refused.response.status_code not in (409, 503):
+                raise
+            for half in self.api("GET", "backfills", params={"dag_id": dag_id})["backfills"]:
+                if half["completed_at"] is None:
+                    self.api("PUT", f"backfills/{half['id']}/cancel")
+            return False
+        return True
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
@@ -197,7 +234,7 @@ class Stack:
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         answer = self.api("GET", path, params={"map_index": str(map_index), "full_content": "true"})
         content = answer["content"]
-        return "\n".join(str(e.get("event", e)) if isinstance(e, dict) else str(e) for e in content)
+        return "\n".join(_told(entry) for entry in content)
 
     def api(self, method: str, path: str, **kwargs: Any) -> Any:
         """One REST call, as an administrator. Raises requests.HTTPError with the server's own detail.
@@ -217,8 +254,21 @@ class Stack:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer)
         return answer.json() if answer.content else None
 
+    def _fields(self, model: str) -> set[str]:
+        """What this Airflow's API knows of a request's body."""
+        schema = requests.get(f"{self.url}/openapi.json", timeout=30).json()
+        return set(schema["components"]["schemas"][model]["properties"])
+
     def check_alive(self) -> None:
         """:raises StackBroke: a component has ended."""
         for name, process in self.processes.items():
             if process.poll() is not None:
                 raise StackBroke(f"airflow {name} ended with {process.returncode}; see {self.home / f'{name}.log'}")
+
+
+def _told(entry: Any) -> str:
+    """A line of a task's log; with the exceptions that Airflow puts beside it."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    raised = [f"{one.get('exc_type')}: {one.get('exc_value')}" for one in entry.get("error_detail") or ()]
+    return "\n".join([str(entry.get("event", entry)), *raised])
