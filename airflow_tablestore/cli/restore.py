@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from airflow_tablestore.cli.session import INTERRUPTED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.cli.times import refuse_options
-from airflow_tablestore.client import Client, OnRetry
+from airflow_tablestore.client import Client, OnRetry, RetryPolicy
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.contract import Progress
@@ -174,5 +174,10 @@ def _opened(spec: RestoreSpec, session: Session, on_retry: OnRetry) -> Iterator[
         problems += error.problems
     if instance is None or place is None:
         raise SpecError(problems)
-    with Client(instance, on_retry=on_retry) as client, closing(ObjectStore(place, spec.source.bucket)) as store:
+    most = spec.sink.max_retries
+    retry = RetryPolicy() if most is None else RetryPolicy(attempts=most + 1)
+    with (
+        Client(instance, retry=retry, on_retry=on_retry) as client,
+        closing(ObjectStore(place, spec.source.bucket)) as store,
+    ):
         yield RestoreServices(client, store)

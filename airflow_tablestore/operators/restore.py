@@ -104,7 +104,8 @@ class RestoreTask(BaseOperator):
             spec, when = self.spec(), moment(context)
             tablestore, objects = TablestoreHook(spec.sink.connection), ObjectStoreHook(spec.source.connection)
             prefix, bucket = source_prefix(spec, when), spec.source.bucket
-            with tablestore.get_conn() as client, closing(objects.store(bucket)) as store:
+            opened = tablestore.get_conn(max_retries=spec.sink.max_retries)
+            with opened as client, closing(objects.store(bucket)) as store:
                 services = RestoreServices(client, store)
                 url = objects.objects_url(bucket, prefix)
                 yield OpenRestore(restore(spec, run_date=when), services, tablestore.instance, bucket, prefix, url)

@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from airflow_tablestore.pipeline.contract import Column, Limits
+from airflow_tablestore.pipeline.contract import Column, Constant, Limits
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
-from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
-from airflow_tablestore.spec.kinds.restore import ObjectsSource, RestoreSpec
+from airflow_tablestore.pipeline.restore.job import (
+    MAX_RETRIES,
+    Nulls,
+    PlainSource,
+    PublishedSource,
+    Restore,
+    RowMode,
+    RowTarget,
+    Written,
+)
+from airflow_tablestore.spec.columns import ConstantColumn
+from airflow_tablestore.spec.kinds.restore import ObjectsSource, RestoreSpec, TablestoreSink, WrittenColumn
 from airflow_tablestore.spec.placeholders import render
 from airflow_tablestore.wire.row import ColumnType
 
@@ -32,7 +42,7 @@ def restore(spec: RestoreSpec, *, run_date: datetime) -> Restore:
     return Restore(
         pipeline=spec.pipeline,
         source=wanted,
-        target=RowTarget(sink.table, RowMode(sink.write), sink.create_table, sink.batch_rows),
+        target=_target(sink),
         limits=Limits(
             errors=limits.errors,
             mbps=limits.mbps or 0,
@@ -41,6 +51,27 @@ def restore(spec: RestoreSpec, *, run_date: datetime) -> Restore:
             threads=limits.threads,
         ),
     )
+
+
+def _target(sink: TablestoreSink) -> RowTarget:
+    return RowTarget(
+        sink.table,
+        RowMode(sink.write),
+        sink.create_table,
+        sink.batch_rows,
+        columns=None if sink.columns is None else tuple(map(_column, sink.columns)),
+        primary_key=sink.primary_key or (),
+        nulls=Nulls(sink.nulls),
+        batch_bytes=sink.batch_bytes,
+        requests_per_second=sink.requests_per_second or 0,
+        max_retries=MAX_RETRIES if sink.max_retries is None else sink.max_retries,
+    )
+
+
+def _column(column: WrittenColumn | ConstantColumn) -> Written | Constant:
+    if isinstance(column, ConstantColumn):
+        return Constant(column.resolved, ColumnType(column.resolved_type), column.output)
+    return Written(column.name, column.output, ColumnType(column.type) if column.type else None)
 
 
 def source_prefix(spec: RestoreSpec, run_date: datetime) -> str:
@@ -76,14 +107,16 @@ def restore_story(spec: RestoreSpec) -> list[str]:
         )
     else:
         what = f"the export that is published at oss://{source.bucket}/{source.prefix}, found by its manifest,"
-    made = " The table is made when it is missing, with the key that the manifest tells." if sink.create_table else ""
+    told_by = "that is named" if sink.primary_key else "that the manifest tells"
+    made = f" The table is made when it is missing, with the key {told_by}." if sink.create_table else ""
+    null = "deletes its column" if sink.nulls == "delete" else "is no cell"
     how = "replaces the row of its key" if sink.write == "put" else "is written over the columns of the row of its key"
     slow = f" It writes at most {limits.rows_per_second:g} rows per second." if limits.rows_per_second else ""
     return [
         f"It reads {what} over connection '{source.connection}'. Objects that are missing, cut or changed are refused "
         "before a row is written.",
         f"It writes into table '{sink.table}' over connection '{sink.connection}', up to {sink.batch_rows} rows a "
-        f"request, {limits.threads} requests at a time. Each row {how}; a null is no cell.{made}{slow}",
+        f"request, {limits.threads} requests at a time. Each row {how}; a null {null}.{made}{slow}",
         f"More than {limits.errors} dirty records fail the run; rows that were written before stay, and the same run "
         "done again writes them again as they are.",
     ]

@@ -47,6 +47,9 @@ def verification(
     if not isinstance(wanted.source, PublishedSource):
         told = "a restore of plain objects, or to a point in time, writes rows that no single manifest lists"
         raise SpecError([Problem(told, "name the prefix of a published export", path="source")])
+    if wanted.target.columns is not None or wanted.target.primary_key:
+        told = "this restore writes other columns, types or keys than the export has"
+        raise SpecError([Problem(told, "compare a restore without sink.columns and primary_key", path="sink")])
     job = Verify(
         wanted.target.table, wanted.source.prefix, run or wanted.source.run, wanted.limits, most_named=most_named
     )

@@ -153,11 +153,12 @@ def _is_base64(text: str) -> bool:
     return True
 
 
-def _named(value: str) -> dict[str, str]:
+def named(value: str) -> dict[str, str]:
+    """A column that is written as its name alone."""
     return {"name": value}
 
 
-def _form(value: object) -> str:
+def form_of(value: object) -> str:
     """Which form a column is written in. A string has one; a mapping with `value` is a constant."""
     if isinstance(value, str):
         return "<name>"
@@ -167,10 +168,10 @@ def _form(value: object) -> str:
 
 
 Column = Annotated[
-    Annotated[PickedColumn, BeforeValidator(_named, json_schema_input_type=str), Tag("<name>")]
+    Annotated[PickedColumn, BeforeValidator(named, json_schema_input_type=str), Tag("<name>")]
     | Annotated[PickedColumn, Tag("<column>")]
     | Annotated[ConstantColumn, Tag("<constant>")],
-    Discriminator(_form),
+    Discriminator(form_of),
 ]
 
 

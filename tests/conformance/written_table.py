@@ -10,7 +10,7 @@ from airflow_tablestore.errors import Rejected
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.plainbuffer import decode_rows
 from airflow_tablestore.wire.proto import table_pb2
-from airflow_tablestore.wire.row import ColumnType, PrimaryKey, Value
+from airflow_tablestore.wire.row import CellOp, ColumnType, PrimaryKey, Value
 from airflow_tablestore.wire.table import KEY_TYPES, KeyColumn, TableDescription
 
 ID = (KeyColumn("id", ColumnType.INTEGER),)
@@ -53,12 +53,15 @@ class WrittenTable:
             if codes:
                 results.rows.add(is_ok=False, error=table_pb2.Error(code=codes.pop(0), message="as told"))
                 continue
-            cells = {cell.name: cell.value for cell in row.cells}
+            cells = {cell.name: cell.value for cell in row.cells if cell.value is not None}
+            gone = {cell.name for cell in row.cells if cell.op is CellOp.DELETE_ALL_VERSIONS}
             is_new = change.condition.row_existence == table_pb2.EXPECT_NOT_EXIST
             if is_new and row.key in self.rows:
                 results.rows.add(is_ok=False, error=table_pb2.Error(code="OTSConditionCheckFail", message="there"))
                 continue
             before = self.rows.get(row.key, {}) if change.type == table_pb2.UPDATE else {}
-            self.rows[row.key] = {**before, **cells}  # type: ignore[dict-item]
+            kept = {name: value for name, value in before.items() if name not in gone}
+            if row.key in self.rows or cells or not gone:  # an update that only deletes makes no row
+                self.rows[row.key] = {**kept, **cells}
             results.rows.add(is_ok=True)
         return bytes(answer.SerializeToString())

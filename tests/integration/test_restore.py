@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,74 @@ def test_a_row_for_which_a_whole_batch_is_refused_is_the_only_dirty_one(tablesto
     assert (json.loads(out)["written"], json.loads(out)["dirty"]) == (8, 1)
     assert "dirty record id=3: " in errors
     assert [row["id"] for row in cloud.rows("copy")] == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.slow
+def test_other_columns_another_key_and_nulls_that_delete(tablestore_cloud, tmp_path):
+    cloud = tablestore_cloud
+    cloud.make_table("copy", key={"n": int, "who": str}, rows=[{"n": 1, "who": "a", "text": "old", "kept": 1}])
+    cloud.put_object(f"{cloud.prefix}raw.csv", b"a,1,\nb,2,x\nc,3,\n")
+    spec = tmp_path / "restore.yaml"
+    spec.write_text(
+        f"pipeline: back\nkind: restore\nsource:\n  type: oss\n  bucket: {cloud.bucket}\n"
+        f"  objects: {cloud.prefix}*.csv\n  format: csv\n  csv: {{header: false}}\n"
+        "  columns: [{name: uid, type: string}, {name: n, type: string}, {name: text, type: string}]\n"
+        "sink:\n  type: tablestore\n  table: copy\n  write: update\n  nulls: delete\n  primary_key: [n, who]\n"
+        "  columns: [{name: uid, as: who}, {name: n, type: integer}, text]\n"
+        "  batch_bytes: 1024\n  requests_per_second: 200\n  max_retries: 3\n"
+    )
+
+    code, out, errors = shell("run", "--json", str(spec))
+
+    assert code == OK, errors
+    assert (json.loads(out)["rows"], json.loads(out)["written"]) == (3, 3)
+    assert cloud.rows("copy") == [
+        {"n": 1, "who": "a", "kept": 1},
+        {"n": 2, "who": "b", "text": "x"},
+        {"n": 3, "who": "c"},
+    ]
+
+
+@pytest.mark.slow
+def test_two_restores_at_once_leave_the_rows_of_one(tablestore_cloud, specs):
+    spec = specs(sink=", batch_rows: 20")
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: shell("run", "--json", spec), range(2)))
+
+    assert [code for code, _, _ in both] == [OK, OK], both
+    assert [json.loads(out)["written"] for _, out, _ in both] == [len(ROWS)] * 2
+    assert tablestore_cloud.rows("copy") == tablestore_cloud.rows("rides")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda body: body[:-9], "bytes instead of"),
+        (lambda body: body[:50] + bytes([body[50] ^ 1]) + body[51:], "the CRC64"),
+        (None, "is missing"),
+    ],
+    ids=["cut", "damaged", "missing"],
+)
+def test_a_damaged_export_leaves_what_the_table_had(tablestore_cloud, specs, damage, told):
+    spec, cloud = specs(), tablestore_cloud
+    assert shell("run", spec)[0] == OK
+    (key,) = [key for key in cloud.objects() if key.startswith(cloud.prefix) and key.endswith(".parquet")]
+    body = cloud.objects()[key]
+    if damage is None:
+        cloud.emulator.objects_store().delete(cloud.bucket, [key])
+    else:
+        cloud.put_object(key, damage(body))
+    requests = len(cloud.requests("BatchWriteRow"))
+
+    code, _, errors = shell("run", spec)
+
+    assert code != OK
+    assert f"{key} " in errors
+    assert told in errors
+    assert len(cloud.requests("BatchWriteRow")) == requests
+    assert cloud.rows("copy") == cloud.rows("rides")
 
 
 def test_a_command_for_exports_names_the_one_for_restores(tmp_path):

@@ -6,10 +6,17 @@ import enum
 from dataclasses import dataclass, field
 
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.contract import Column, Limits
+from airflow_tablestore.pipeline.contract import Column, Constant, Limits
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
-from airflow_tablestore.wire.batch_write import MOST_ROWS
+from airflow_tablestore.wire.batch_write import MOST_BYTES, MOST_ROWS
+from airflow_tablestore.wire.row import ColumnType
+
+BATCH_BYTES = MOST_BYTES - 512 * 1024
+"""Most bytes of a batch's rows; what the request needs beside them is far less than the rest."""
+
+MAX_RETRIES = 15
+"""How often a row is sent again unless the author says otherwise: as often as a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +46,47 @@ class RowMode(enum.StrEnum):
     UPDATE = "update"
 
 
+class Nulls(enum.StrEnum):
+    """What an update does for a null: leaves the column, or deletes it as OTSWriter does."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One column that is written: `name` in the objects, `to` in the table, and its type there when it is another."""
+
+    name: str
+    to: str
+    type: ColumnType | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RowTarget:
-    """A table that rows are written to. `creates`: it is made when it is missing; `batch_rows` is at most 200."""
+    """A table that rows are written to, and how.
+
+    `creates`: it is made when it is missing. `columns`: those that are written; None: all. `primary_key`: the table's
+    key columns in their order; empty: those of the export, or of the table. `batch_rows` is at most 200, `batch_bytes`
+    at most BATCH_BYTES; `requests_per_second` 0: no limit.
+    """
 
     table: str
     mode: RowMode = RowMode.PUT
     creates: bool = False
     batch_rows: int = MOST_ROWS
+    columns: tuple[Written | Constant, ...] | None = None
+    primary_key: tuple[str, ...] = ()
+    nulls: Nulls = Nulls.KEEP
+    batch_bytes: int = BATCH_BYTES
+    requests_per_second: float = 0
+    max_retries: int = MAX_RETRIES
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_rows <= MOST_ROWS:
             raise SpecError([Problem(f"must be from 1 to {MOST_ROWS}", path="sink.batch_rows")])
+        if not 1 <= self.batch_bytes <= BATCH_BYTES:
+            raise SpecError([Problem(f"must be from 1 to {BATCH_BYTES}", path="sink.batch_bytes")])
 
 
 @dataclass(frozen=True, slots=True)

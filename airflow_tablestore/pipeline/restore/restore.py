@@ -20,10 +20,11 @@ from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, SpecErr
 from airflow_tablestore.pipeline.contract import Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
 from airflow_tablestore.pipeline.fold.moment import PointInTime
-from airflow_tablestore.pipeline.restore.job import Restore
+from airflow_tablestore.pipeline.restore.job import Nulls, Restore
 from airflow_tablestore.pipeline.restore.plan import PartReport, RestorePart, RestorePlan, RestoreReport
 from airflow_tablestore.pipeline.run import stopped_by
 from airflow_tablestore.pipeline.sinks.tablestore import RowWriter, make_table, target_keys
+from airflow_tablestore.pipeline.sources.chosen import chosen
 from airflow_tablestore.pipeline.sources.objects import ListedObject, ObjectReader, ObjectRows, find
 from airflow_tablestore.pipeline.throttle import Throttle
 
@@ -48,7 +49,7 @@ def survey(restore: Restore, services: RestoreServices, *, most_parts: int = 0) 
     """
     if isinstance(restore.source, PointInTime):
         raise SpecError("A restore to a point in time is one piece of work: use restore.point_in_time.")
-    found = find(services.store, restore.source)
+    found = chosen(find(services.store, restore.source), restore.target)
     keys, is_there = target_keys(services.client, restore.target, found.keys)
     most = min((limit for limit in (restore.limits.workers, most_parts) if limit), default=0)
     return RestorePlan(found, keys, not is_there, _divided(found.objects, most))
@@ -83,13 +84,20 @@ def write_part(
     throttle = Throttle(restore.limits, tasks, sleep=stop.wait)
     client, store = stopped_by(stop, services.client), stopped_by(stop, services.store)
     writer = RowWriter(
-        client, restore.target, dirty.add, in_flight=restore.limits.threads, paced=throttle.took, stop=stop
+        client,
+        restore.target,
+        dirty.add,
+        in_flight=restore.limits.threads,
+        paced=throttle.took,
+        stop=stop,
+        tasks=tasks,
     )
+    deletes = restore.target.nulls is Nulls.DELETE
     rows = unread = 0
     try:
         with tempfile.TemporaryDirectory(prefix="tablestore-restore-") as folder:
             for listed in part.objects:
-                source = ObjectRows(store, planned.found, listed, planned.keys, dirty.add, Path(folder))
+                source = ObjectRows(store, planned.found, listed, planned.keys, dirty.add, Path(folder), deletes)
                 for row in source:
                     writer.write(row)
                 rows, unread = rows + source.rows, unread + source.dirty

@@ -17,15 +17,14 @@ from dataclasses import dataclass, field
 from airflow_tablestore.client.retry import RetryPolicy
 from airflow_tablestore.consumer.table import Sender, show_key
 from airflow_tablestore.errors import Problem, RecordError, Rejected, RequestError, RetryLater, SpecError
+from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.restore.job import RowMode, RowTarget
-from airflow_tablestore.wire.batch_write import MOST_BYTES, Action, RowWrite, batch_write
+from airflow_tablestore.pipeline.throttle import Throttle
+from airflow_tablestore.wire.batch_write import Action, RowWrite, batch_write
 from airflow_tablestore.wire.plainbuffer import encode_put, encode_update
 from airflow_tablestore.wire.row import PrimaryKey, Row
 from airflow_tablestore.wire.single_row import CONDITION_FAILED, create_table
 from airflow_tablestore.wire.table import KeyColumn, TableDescription, describe_table
-
-BATCH_BYTES = MOST_BYTES - 512 * 1024
-"""Of a batch's rows; what the request needs beside them is far less than the rest."""
 
 MISSING = "OTSObjectNotExist"
 
@@ -83,10 +82,11 @@ def make_table(sender: Sender, target: RowTarget, keys: Sequence[KeyColumn]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A row, encoded."""
+    """A row, encoded. `counts` is False for a write that another one of the same row follows."""
 
     key: PrimaryKey
     write: RowWrite
+    counts: bool = True
 
 
 @dataclass(slots=True)
@@ -104,6 +104,7 @@ class RowWriter:
     :param in_flight: most batches on their way.
     :param paced: waits as long as so many rows and bytes are worth.
     :param stop: ends every wait; what was written stays.
+    :param tasks: how many tasks share the target's requests per second.
     """
 
     def __init__(
@@ -116,12 +117,17 @@ class RowWriter:
         paced: Callable[[int, int], None] | None = None,
         stop: threading.Event | None = None,
         retry: RetryPolicy | None = None,
+        tasks: int = 1,
     ):
         self._sender, self._target, self._refuse = sender, target, refuse
         self._most, self._paced = max(1, in_flight), paced
-        self._stop, self._retry = stop or threading.Event(), retry or RetryPolicy()
+        self._stop = stop or threading.Event()
+        self._retry = retry or RetryPolicy(attempts=target.max_retries + 1)
+        paces = Limits(rows_per_second=target.requests_per_second)
+        self._requests = Throttle(paces, tasks, sleep=self._stop.wait)
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="rows")
         self._batch: list[_Pending] = []
+        self._after: list[_Pending] = []
         self._keys: set[PrimaryKey] = set()
         self._bytes = 0
         self._flying: dict[Future[_Outcome], set[PrimaryKey]] = {}
@@ -131,31 +137,41 @@ class RowWriter:
         """Take one row. An error may be about an earlier one."""
         try:
             write = _encoded(row, self._target.mode)
+            # An update that only deletes makes no row, and a row that has only a key is one.
+            made = _made(row) if self._target.mode is RowMode.UPDATE and _only_deletes(row) else None
         except RecordError as error:
             self._dirty(row.key, str(error))
-        else:
+            return
+        if made is None:
             self.send(row.key, write)
+        else:
+            self._take(_Pending(row.key, made, counts=False))
+            self._after.append(_Pending(row.key, write))
 
     def send(self, key: PrimaryKey, write: RowWrite) -> None:
         """Take one write of a row. An error may be about an earlier one."""
-        size = len(write.block)
-        is_full = len(self._batch) >= self._target.batch_rows or self._bytes + size > BATCH_BYTES
-        if self._batch and (is_full or key in self._keys):
+        self._take(_Pending(key, write))
+
+    def _take(self, one: _Pending) -> None:
+        size, most = len(one.write.block), self._target.batch_rows
+        while self._batch and (
+            len(self._batch) >= most or self._bytes + size > self._target.batch_bytes or one.key in self._keys
+        ):
             self._send()
-        self._batch.append(_Pending(key, write))
-        self._keys.add(key)
+        self._batch.append(one)
+        self._keys.add(one.key)
         self._bytes += size
 
     def flush(self) -> None:
         """Write what was taken and wait until all of it is written."""
-        if self._batch:
+        while self._batch:
             self._send()
         while self._flying:
             self._land()
 
     def discard(self) -> None:
         """Forget what was taken; what is on its way lands, whatever becomes of it."""
-        self._batch, self._keys, self._bytes = [], set(), 0
+        self._batch, self._after, self._keys, self._bytes = [], [], set(), 0
         wait(self._flying)
         self._flying.clear()
 
@@ -170,12 +186,14 @@ class RowWriter:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _send(self) -> None:
+        """Send the batch. What must follow a row of it begins the next one."""
         batch, keys, size = self._batch, self._keys, self._bytes
-        self._batch, self._keys, self._bytes = [], set(), 0
+        self._batch, self._after = self._after, []
+        self._keys, self._bytes = {one.key for one in self._batch}, sum(len(one.write.block) for one in self._batch)
         while len(self._flying) >= self._most or any(not keys.isdisjoint(flying) for flying in self._flying.values()):
             self._land()
         if self._paced is not None:
-            self._paced(len(batch), size)
+            self._paced(sum(one.counts for one in batch), size)
         self.requests += 1
         self._flying[self._pool.submit(self._deliver, batch)] = keys
 
@@ -199,13 +217,14 @@ class RowWriter:
         outcome, groups = _Outcome(), deque([(batch, 1)])
         while groups:
             group, attempt = groups.popleft()
+            self._requests.took(1, 0)
             try:
                 results = self._sender.send(batch_write(self._target.table, [one.write for one in group]))
             except Rejected as error:
                 if error.code not in _WHOLE:
                     raise
                 if len(group) == 1:
-                    outcome.refused.append((group[0].key, str(error)))
+                    _refuse(outcome, group[0], error)
                 else:
                     groups.extend(([one], 1) for one in group)
                 continue
@@ -222,11 +241,11 @@ class RowWriter:
         later = []
         for one, error in zip(group, results, strict=True):
             if error is None or (one.write.action is Action.PUT_NEW and error.code == CONDITION_FAILED):
-                outcome.written += 1
+                outcome.written += one.counts
             elif isinstance(error, RetryLater):
                 later.append((one, error))
             elif error.code in _OF_A_ROW:
-                outcome.refused.append((one.key, str(error)))
+                _refuse(outcome, one, error)
             else:
                 raise error
         return later
@@ -236,6 +255,19 @@ class RowWriter:
         pause = self._retry.pause(attempt, random.random())  # noqa: S311 - jitter, no secret
         if attempt >= self._retry.attempts or self._stop.wait(pause):
             raise error
+
+
+def _refuse(outcome: _Outcome, one: _Pending, error: RequestError) -> None:
+    if one.counts:  # the write that follows is refused for the same reason
+        outcome.refused.append((one.key, str(error)))
+
+
+def _only_deletes(row: Row) -> bool:
+    return bool(row.cells) and all(cell.value is None for cell in row.cells)
+
+
+def _made(row: Row) -> RowWrite:
+    return RowWrite(Action.PUT_NEW, encode_put(row.key, ()))
 
 
 def _encoded(row: Row, mode: RowMode) -> RowWrite:

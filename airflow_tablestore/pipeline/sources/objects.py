@@ -18,14 +18,16 @@ from typing import Any, Protocol
 
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.errors import Problem, ProtocolError, RecordError, SpecError, StartOver
+from airflow_tablestore.pipeline.contract import Constant
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.pipeline.formats.reading import FieldType, Unread, Values, described_format, rows_of
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS, is_ours
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest
 from airflow_tablestore.pipeline.markers import success_of
 from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource
+from airflow_tablestore.pipeline.sources.retyped import retyped
 from airflow_tablestore.pipeline.store import StoredObject, crc64_of
-from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value, type_of
+from airflow_tablestore.wire.row import Cell, CellOp, ColumnType, PrimaryKey, Row, Value, type_of
 from airflow_tablestore.wire.table import KeyColumn
 
 READ_BYTES = 8 * 1024 * 1024
@@ -66,15 +68,20 @@ class ListedObject:
 
 @dataclass(frozen=True, slots=True)
 class ReadColumn:
-    """One column to read: `field` in the object and `to` in the table; None for `_other`, which holds several."""
+    """One column to read: `field` in the object and `to` in the table; None for `_other`, which holds several.
+
+    `type` is that in the table, when it is another one.
+    """
 
     field: FieldType
     to: str | None
+    type: ColumnType | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Objects and what is in them. `keys` are the key columns as the export names them; empty when nobody says."""
+    """Objects and what is in them. `keys` are the key columns as the export or the author names them; empty when nobody
+    says. `constants` are written into every row beside what it holds."""
 
     objects: tuple[ListedObject, ...]
     format: ReadFormat
@@ -82,6 +89,7 @@ class Found:
     keys: tuple[KeyColumn, ...] = ()
     table: str = ""
     run: str = ""
+    constants: tuple[Constant, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -94,8 +102,10 @@ class Found:
             "format": asdict(self.format),
             "columns": [
                 {"name": c.field.name, "type": c.field.type.value, "is_json": c.field.is_json, "to": c.to}
+                | ({"as_type": c.type.value} if c.type else {})
                 for c in self.columns
             ],
+            "constants": [[c.to, c.type.value, _constant_text(c.value)] for c in self.constants],
             "keys": [{"name": key.name, "type": key.type.value} for key in self.keys],
             "table": self.table,
             "run": self.run,
@@ -104,10 +114,23 @@ class Found:
     @classmethod
     def from_json(cls, data: dict[str, Any], objects: tuple[ListedObject, ...]) -> Found:
         columns = tuple(
-            ReadColumn(FieldType(c["name"], ColumnType(c["type"]), c["is_json"]), c["to"]) for c in data["columns"]
+            ReadColumn(
+                FieldType(c["name"], ColumnType(c["type"]), c["is_json"]),
+                c["to"],
+                ColumnType(c["as_type"]) if c.get("as_type") else None,
+            )
+            for c in data["columns"]
+        )
+        constants = tuple(
+            Constant(base64.b64decode(value) if kind == "binary" and value else value, ColumnType(kind), to)
+            for to, kind, value in data.get("constants", ())
         )
         keys = tuple(KeyColumn(key["name"], ColumnType(key["type"])) for key in data["keys"])
-        return cls(objects, ReadFormat(**data["format"]), columns, keys, data["table"], data["run"])
+        return cls(objects, ReadFormat(**data["format"]), columns, keys, data["table"], data["run"], constants)
+
+
+def _constant_text(value: Value | None) -> int | float | bool | str | None:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def find(store: ObjectReader, source: PublishedSource | PlainSource) -> Found:
@@ -241,6 +264,7 @@ class ObjectRows:
     :param keys: the table's key columns, in order.
     :param refuse: hears of dirty records, and may raise to end the run.
     :param folder: where the object is kept while it is read.
+    :param deletes_nulls: whether a null is the deletion of its cell, or no cell.
     """
 
     store: ObjectReader
@@ -249,6 +273,7 @@ class ObjectRows:
     keys: tuple[KeyColumn, ...]
     refuse: Callable[[str, str], None]
     folder: Path
+    deletes_nulls: bool = False
     rows: int = field(default=0, init=False)
     dirty: int = field(default=0, init=False)
 
@@ -273,7 +298,8 @@ class ObjectRows:
             raise ProtocolError(f"{place} has {self.rows} rows, and its manifest says {self.listed.rows}")
 
     def _row(self, values: Values | Unread, place: str) -> Row | None:
-        cells: dict[str, Value] = {}
+        cells: dict[str, Value] = {one.to: one.value for one in self.found.constants if one.value is not None}
+        nulls: list[str] = []
         try:
             if isinstance(values, Unread):
                 raise RecordError(values.reason)
@@ -282,14 +308,24 @@ class ObjectRows:
                     for name, other in others_of(value).items():
                         cells.setdefault(name, other)
                 elif column.to and value is not None:
-                    cells[column.to] = value
+                    cells[column.to] = value if column.type is None else _retyped(column, value)
+                elif column.to and self.deletes_nulls:
+                    nulls.append(column.to)
             key = tuple((one.name, _key_part(one, cells.pop(one.name, None))) for one in self.keys)
         except RecordError as error:
             self.dirty += 1
             known = tuple((one.name, cells[one.name]) for one in self.keys if one.name in cells)
             self.refuse(f"{place} row {self.rows} {_shown(known)}".rstrip(), str(error))
             return None
-        return Row(key, tuple(Cell(name, value) for name, value in cells.items()))
+        gone = (Cell(name, None, op=CellOp.DELETE_ALL_VERSIONS) for name in nulls if name not in cells)
+        return Row(key, (*(Cell(name, value) for name, value in cells.items()), *gone))
+
+
+def _retyped(column: ReadColumn, value: Any) -> Value:
+    try:
+        return retyped(value, column.type or column.field.type)
+    except RecordError as error:
+        raise RecordError(f"column '{column.to}': {error}") from error
 
 
 def _shown(known: Sequence[tuple[str, Value]]) -> str:

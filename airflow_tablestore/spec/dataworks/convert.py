@@ -150,6 +150,8 @@ def _restore(job: Job, scheduling: Scheduling, now: datetime | None) -> _Made:
         connection_of(job.writer.given, "sink", "tablestore", ("endpoint", "instanceName"), _TIMEOUTS),
     )
     source, sink = sources.objects_source(job.reader.given, names), sinks.ots_sink(job.writer.given)
+    if constants := sources.constants_of(job.reader.given, names):
+        sink["columns"] = [*(one["name"] for one in source["columns"]), *constants]
     return _ended(job, scheduling, {**_common(job, scheduling), **_cron(job, scheduling)}, source, sink, at)
 
 

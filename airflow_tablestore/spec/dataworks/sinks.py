@@ -9,6 +9,7 @@ from airflow_tablestore.spec.dataworks.columns import type_of
 from airflow_tablestore.spec.dataworks.places import Clock, with_placeholders
 from airflow_tablestore.spec.dataworks.sources import REPEATED
 from airflow_tablestore.spec.dataworks.trail import Fate, Given
+from airflow_tablestore.spec.kinds.restore import MOST_BYTES
 from airflow_tablestore.spec.problems import did_you_mean, shown
 
 _MODES = {"truncate": "truncate", "append": "append", "nonconflict": "non_conflict", "overwrite": "truncate"}
@@ -184,6 +185,12 @@ def written_columns(given: Given) -> list[tuple[str, str | None]]:
     return found
 
 
+_BATCH = (
+    ("batchWriteCount", "batch_rows", 200),
+    ("requestTotalSizeLimitation", "batch_bytes", MOST_BYTES),
+)
+
+
 def ots_sink(given: Given) -> dict[str, Any]:
     """`sink` of a restore, of writer ots."""
     trail = given.trail
@@ -195,23 +202,31 @@ def ots_sink(given: Given) -> dict[str, Any]:
         trail.refuse(given.at("writeMode"), f"{shown(mode)} is not done by a restore", "PutRow and UpdateRow are")
     if not mode:
         trail.choose("sink.write", "The job names no writeMode; chosen: put.")
-    if word == "update":
-        trail.choose("sink.write", "UpdateRow of DataX deletes a column for a null; here a null changes nothing.")
     sink["write"] = word or "put"
-    count = given.whole("batchWriteCount", "sink.batch_rows")
-    if count is not None:
-        sink["batch_rows"] = min(count, 200)
-        if count > 200:
-            trail.choose("sink.batch_rows", "The service takes 200 rows in one request at most.")
+    if word == "update":
+        sink["nulls"] = "delete"
+        trail.choose("sink.nulls", "UpdateRow of DataX deletes a column for a null; keep would leave it.")
+    if names := [str(one.get("name") if isinstance(one, dict) else one) for one in given.list("primaryKey")]:
+        sink["primary_key"] = names
+    for name, key, most in _BATCH:
+        count = given.whole(name, f"sink.{key}")
+        if count is None:
+            continue
+        sink[key] = max(1 if key == "batch_rows" else 1024, min(count, most))
+        if sink[key] != count:
+            trail.choose(f"sink.{key}", f"The job says {count}; up to {most} is possible.")
+    qps = given.number("requestQPS", "sink.requests_per_second")
+    if qps is not None and qps > 0:
+        sink["requests_per_second"] = qps
+    if (retries := given.whole("maxRetryTime", "sink.max_retries")) is not None:
+        sink["max_retries"] = retries
     if str(given.raw("mode") or "normal").lower() != "normal":
         trail.refuse(given.at("mode"), "versions of cells are not restored", "write mode normal")
     given.always("a row is written as a whole", "mode", "newVersion")
-    given.always(REPEATED, "maxRetryTime", "retrySleepInMillisecond")
-    given.always("requests are as large as the service takes", "requestTotalSizeLimitation")
+    given.always("pauses between attempts begin at 100 ms and grow", "retrySleepInMillisecond")
     if str(given.raw("isTimeseriesTable") or "false").lower() == "true":
         trail.refuse(given.at("isTimeseriesTable"), "timeseries tables are not written by this version")
     given.always("is off", "isTimeseriesTable")
-    given.other("limits.rows_per_second says how many rows are written in a second", "requestQPS")
     given.other(
         "values are written with the service's time", "defaultTimestampInMillisecond", "defaultTimestampInMillionSecond"
     )

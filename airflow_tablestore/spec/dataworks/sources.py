@@ -151,18 +151,39 @@ def _object_columns(given: Given, names: list[tuple[str, str | None]]) -> list[d
     if len(written) != len(names):
         told = f"the reader has {len(written)} columns, the writer {len(names)}"
         trail.refuse(given.at("column"), told, "name as many: key columns first, then the others")
-    found = []
+    found: dict[int, dict[str, str]] = {}
     for position, (one, (name, writes)) in enumerate(zip(written, names, strict=False)):
         loc = (*given.at("column"), position)
-        if not isinstance(one, dict) or "index" not in one:
-            trail.refuse(loc, "has no index", 'write {"index": 0, "type": "string"}; a constant is not restored')
+        if isinstance(one, dict) and "value" in one and "index" not in one:
+            continue  # a constant, which the sink writes
+        if not isinstance(one, dict) or not str(one.get("index", "")).isdecimal():
+            trail.refuse(loc, "has no index", 'write {"index": 0, "type": "string"}, or {"value": "cn"}')
             continue
-        if str(one["index"]) != str(position):
-            told = f"is column {one['index']} of the object at place {position}"
-            trail.refuse((*loc, "index"), told, "columns are restored in the order in which they stand")
+        index = int(str(one["index"]))
+        if index in found:
+            trail.refuse((*loc, "index"), f"column {index} is read twice", "a column of an object is written once")
         trail.note((*loc, "index"), Fate.TAKEN, "source.columns")
         kind = type_of(one.get("type", "string"), (*loc, "type"), trail) or "string"
         if "type" in one:
             trail.note((*loc, "type"), Fate.TAKEN, "source.columns")
-        found.append({"name": name, "type": writes or kind})
+        found[index] = {"name": name, "type": writes or kind}
+    left_out = [str(index) for index in range(max(found, default=-1)) if index not in found]
+    if left_out:
+        told = f"leaves out column {', '.join(left_out)} of the object"
+        trail.refuse(given.at("column"), told, "name all columns here and pick some with sink.columns")
+    return [found[index] for index in sorted(found)]
+
+
+def constants_of(given: Given, names: list[tuple[str, str | None]]) -> list[dict[str, Any]]:
+    """The constants among the columns of reader oss, with the names that the writer gives them."""
+    found = []
+    for position, (one, (name, writes)) in enumerate(zip(given.list("column"), names, strict=False)):
+        if not isinstance(one, dict) or "value" not in one or "index" in one:
+            continue
+        loc = (*given.at("column"), position)
+        given.trail.note((*loc, "value"), Fate.TAKEN, "sink.columns")
+        kind = type_of(one.get("type", "string"), (*loc, "type"), given.trail) or "string"
+        if "type" in one:
+            given.trail.note((*loc, "type"), Fate.TAKEN, "sink.columns")
+        found.append({"value": one["value"], "as": name, "type": writes or kind})
     return found

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from airflow_tablestore.spec.columns import TypeName
+from airflow_tablestore.spec.columns import ConstantColumn, TypeName, doubled_outputs, form_of, named
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
 from airflow_tablestore.spec.oss_sink import CsvOptions, Prefix, TextOptions
 from airflow_tablestore.spec.placeholders import problems
@@ -18,6 +18,9 @@ from airflow_tablestore.spec.values import BucketName, ColumnName, ConnectionNam
 
 PLACEHOLDERS = ("run_date", "pipeline")
 """What the prefix of an export may hold."""
+
+MOST_BYTES = 3_670_016
+"""Of one request's rows: the engine's own limit, a little below the service's 4 MiB."""
 
 
 class ObjectColumn(Part):
@@ -117,6 +120,34 @@ class ObjectsSource(Part):
             yield finding(("compress",), "does not go with format parquet", "leave it out: Parquet says it itself")
 
 
+class WrittenColumn(Part):
+    """A column that is written."""
+
+    name: ColumnName = Field(description="Its name in the objects.", examples=["uid"])
+    to: ColumnName | None = Field(
+        default=None, alias="as", description="Its name in the table; the same when absent.", examples=["user"]
+    )
+    type: TypeName | None = Field(
+        default=None,
+        description="Its type in the table; that of the objects when absent. A value that would lose something is a "
+        "dirty record; text is read as the number that it spells.",
+        examples=["integer"],
+    )
+
+    @property
+    def output(self) -> str:
+        """Its name in the table."""
+        return self.to or self.name
+
+
+SinkColumn = Annotated[
+    Annotated[WrittenColumn, BeforeValidator(named, json_schema_input_type=str), Tag("<name>")]
+    | Annotated[WrittenColumn, Tag("<column>")]
+    | Annotated[ConstantColumn, Tag("<constant>")],
+    Discriminator(form_of),
+]
+
+
 class TablestoreSink(Part):
     """A table of Tablestore."""
 
@@ -130,15 +161,64 @@ class TablestoreSink(Part):
     write: Annotated[Literal["put", "update"], folded("put", "update", putrow="put", updaterow="update")] = Field(
         default="put",
         description="What becomes of a row that is there: `put` replaces it as a whole, `update` leaves its other "
-        "columns. A null is no cell: it is not written, and nothing is deleted for it.",
+        "columns.",
         examples=["update"],
+    )
+    nulls: Annotated[Literal["keep", "delete"], folded("keep", "delete")] = Field(
+        default="keep",
+        description="What an update does for a null: `keep` leaves what the table has, `delete` deletes the column "
+        "with all its versions, as OTSWriter does. A put writes no cell for a null.",
+        examples=["delete"],
     )
     create_table: bool = Field(
         default=False,
-        description="Whether the table is made when it is missing, with the key columns that the manifest tells.",
+        description="Whether the table is made when it is missing, with the key columns that the manifest or "
+        "`primary_key` tells.",
         examples=[True],
     )
+    primary_key: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=4)] | None = Field(
+        default=None,
+        description="The table's key columns, in their order; when absent those of the export, or of the table. A "
+        "table of another key is refused.",
+        examples=[["uid", "n"]],
+    )
+    columns: tuple[SinkColumn, ...] | None = Field(
+        default=None,
+        description="Columns that are written, key columns too: names in the objects, or with another name or type in "
+        "the table, or constants. All when absent.",
+        examples=[["uid", {"name": "n", "as": "number", "type": "integer"}, {"value": "cn-hangzhou", "as": "region"}]],
+    )
     batch_rows: Count = Field(default=200, ge=1, le=200, description="Most rows of one request.", examples=[100])
+    batch_bytes: Count = Field(
+        default=MOST_BYTES,
+        ge=1024,
+        le=MOST_BYTES,
+        description="Most bytes of one request's rows; a row that has more goes alone.",
+        examples=[1048576],
+    )
+    requests_per_second: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="Most requests a second of the whole run, repeated ones too; no limit when absent. "
+        "`limits.rows_per_second` limits rows.",
+        examples=[50],
+    )
+    max_retries: Annotated[Count, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="How often a request, and each row that the service refuses for now, is sent again, after pauses "
+        "that grow; 15 when absent.",
+        examples=[18],
+    )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        found = list[Finding]()
+        if self.nulls == "delete" and self.write != "update":
+            found.append(finding(("nulls",), "does not go with write put", "a put replaces the whole row anyway"))
+        if self.primary_key and len(set(self.primary_key)) < len(self.primary_key):
+            found.append(finding(("primary_key",), "holds a name twice", "name each key column once"))
+        if found:
+            raise faults(found)
+        return self
 
 
 class RestoreSpec(PipelineSpec):
@@ -162,6 +242,10 @@ class RestoreSpec(PipelineSpec):
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from super().disagreements(data)
+        columns = within(data, "sink", "columns")
+        yield from doubled_outputs(columns, ("sink", "columns"))
+        if columns in ([], ()):
+            yield finding(("sink", "columns"), "names no column", "leave it out to write all")
         for name, words in (("prefix", PLACEHOLDERS), ("changes", ())):
             prefix = within(data, "source", name)
             if isinstance(prefix, str):
@@ -170,8 +254,8 @@ class RestoreSpec(PipelineSpec):
 
     def conflicts(self) -> Iterator[Finding]:
         yield from super().conflicts()
-        if self.sink.create_table and self.source.objects is not None:
-            hint = "make the table by hand, or restore a published export"
+        if self.sink.create_table and self.source.objects is not None and not self.sink.primary_key:
+            hint = "write sink.primary_key, make the table by hand, or restore a published export"
             yield finding(("sink", "create_table"), "needs a manifest that tells the key columns", hint)
         if self.to is None:
             if self.source.changes is not None:
@@ -182,6 +266,10 @@ class RestoreSpec(PipelineSpec):
             yield finding(("to",), "needs a full export and the changes after it", hint)
         if self.source.run is not None:
             yield finding(("source", "run"), "is chosen by 'to'", "leave it out")
+        for name in ("columns", "primary_key"):
+            if getattr(self.sink, name) is not None:
+                told = "does not go with a restore to a moment, which writes the rows of that moment as they were"
+                yield finding(("sink", name), told, "leave it out")
         if self.sink.write != "put":
             told = "would leave what is not of that moment"
             yield finding(("sink", "write"), told, "write put: the table then holds the rows of that moment alone")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, Rejected, SpecError, StartOver
+from airflow_tablestore.errors import DirtyLimitExceeded, ProtocolError, Rejected, RetryLater, SpecError, StartOver
 from airflow_tablestore.pipeline.contract import Column, Constant, Limits, Picked
 from airflow_tablestore.pipeline.formats.csv import Csv
 from airflow_tablestore.pipeline.formats.jsonl import JsonLines
@@ -16,9 +17,18 @@ from airflow_tablestore.pipeline.formats.parquet import Parquet
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
 from airflow_tablestore.pipeline.full_export.export import FullExport, ObjectTarget, Services, TableSelection, WriteMode
 from airflow_tablestore.pipeline.full_export.export import run as export
-from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, Restore, RowMode, RowTarget
+from airflow_tablestore.pipeline.restore.job import (
+    Nulls,
+    PlainSource,
+    PublishedSource,
+    Restore,
+    RowMode,
+    RowTarget,
+    Written,
+)
 from airflow_tablestore.pipeline.restore.plan import PartReport, RestorePart, RestorePlan
 from airflow_tablestore.pipeline.restore.restore import RestoreServices, finish, plan, run, survey, write_part
+from airflow_tablestore.pipeline.sinks.tablestore import RowWriter
 from airflow_tablestore.wire.row import ColumnType, Row
 from airflow_tablestore.wire.table import KeyColumn
 from tests.conformance.memory_store import MemoryStore
@@ -72,6 +82,83 @@ def test_an_update_leaves_other_columns_and_a_put_does_not():
 
     assert updated.rows == {(("id", 1),): {"n": 2, "kept": "k"}, (("id", 2),): {"kept": "k"}}
     assert put.rows == {(("id", 1),): {"n": 2}, (("id", 2),): {}}
+
+
+def test_an_update_deletes_the_column_of_a_null_when_it_shall():
+    rows = [row((("id", 1),), n=2, text="x"), row((("id", 2),), n=3), row((("id", 3),))]
+    store, table = published(rows), WrittenTable()
+    table.rows = {(("id", 2),): {"text": "old", "kept": "k"}}
+    target = RowTarget("copy", RowMode.UPDATE, nulls=Nulls.DELETE)
+
+    report = run(restore(target=target), RestoreServices(table, store))
+
+    assert table.rows == {
+        (("id", 1),): {"n": 2, "text": "x"},
+        (("id", 2),): {"n": 3, "kept": "k"},
+        (("id", 3),): {},
+    }
+    assert (report.rows, report.written, report.dirty) == (3, 3, 0)
+
+
+def test_a_refused_row_that_only_deletes_is_dirty_once():
+    store, table = published([row((("id", 1),), n=2), row((("id", 2),))]), WrittenTable()
+    table.answers = {(("id", 2),): ["OTSInvalidPK", "OTSInvalidPK"]}
+    target = RowTarget("copy", RowMode.UPDATE, nulls=Nulls.DELETE)
+
+    report = run(restore(target=target, limits=Limits(errors=1)), RestoreServices(table, store))
+
+    assert (report.written, report.dirty, list(table.rows)) == (1, 1, [(("id", 1),)])
+
+
+@pytest.mark.parametrize("format", [Csv(), Csv(header=False), JsonLines(), Parquet()], ids=lambda one: one.suffix)
+def test_columns_are_picked_renamed_typed_and_joined_by_constants(format):
+    store, table = MemoryStore(), WrittenTable(None)
+    target = ObjectTarget("fake", PREFIX, format)
+    wanted = FullExport("gps_full", TableSelection("t"), target)
+    export(wanted, Services(MemoryTable(numbered(3, text="7", more="m")), store), run="r1")
+    columns = (
+        Written("text", "number", ColumnType.INTEGER),
+        Written("id", "key", ColumnType.STRING),
+        Constant("cn", ColumnType.STRING, "region"),
+    )
+
+    run(restore(target=RowTarget("copy", creates=True, columns=columns)), RestoreServices(table, store))
+
+    assert table.keys == (KeyColumn("key", ColumnType.STRING),)
+    assert table.rows == {(("key", str(n)),): {"number": 7, "region": "cn"} for n in range(3)}
+
+
+def test_a_value_that_would_lose_something_is_dirty(caplog):
+    store, table = published([row((("id", 1),), text="7"), row((("id", 2),), text="seven")]), WrittenTable()
+    columns = (Written("id", "id"), Written("text", "n", ColumnType.INTEGER))
+
+    target = RowTarget("copy", columns=columns)
+    report = run(restore(target=target, limits=Limits(errors=1)), RestoreServices(table, store))
+
+    assert (report.written, report.dirty, table.rows) == (1, 1, {(("id", 1),): {"n": 7}})
+    assert "column 'n': a string cannot be written as integer without loss" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (RowTarget("copy", columns=(Written("id", "id"), Written("nn", "n"))), "have no column 'nn'"),
+        (RowTarget("copy", columns=(Written("n", "n"),)), "nothing is written into the key column id"),
+        (RowTarget("copy", columns=(Written("id", "id"), Written("id", "b"))), "column 'id' is written twice"),
+        (RowTarget("copy", columns=(Written("id", "a"),)), "has the key id .integer., and the rows have a"),
+        (RowTarget("copy", primary_key=("id", "x")), "nothing is written into the key column x"),
+        (RowTarget("copy", primary_key=("n", "id")), "has the key id .integer., and the rows have n .integer., id"),
+        (RowTarget("copy", primary_key=("score",)), "'score' is double, which no key column can be"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_columns_that_cannot_be_written_are_refused(target, told):
+    store, table = published([row((("id", 1),), n=2, score=0.5)]), WrittenTable()
+
+    with pytest.raises(SpecError, match=told):
+        run(restore(target=target), RestoreServices(table, store))
+
+    assert table.rows == {}
 
 
 def test_a_missing_table_is_made_with_the_exports_key():
@@ -276,6 +363,77 @@ def plain(text: bytes, format: ReadFormat, **limits: int) -> tuple[WrittenTable,
     columns = (Column("id", ColumnType.INTEGER), Column("text", ColumnType.STRING))
     source = PlainSource(("raw/*.csv",), format, columns)
     return table, restore(source=source, limits=Limits(**limits)), RestoreServices(table, store)
+
+
+def test_a_batch_has_at_most_the_bytes_that_are_asked_for():
+    store, table = published(numbered(20, text="x" * 100)), WrittenTable()
+
+    run(restore(target=RowTarget("copy", batch_bytes=400)), RestoreServices(table, store))
+
+    assert max(map(len, table.batches)) == 2
+    assert len(table.rows) == 20
+
+
+def test_a_row_is_sent_again_as_often_as_the_author_says():
+    store, table = published(numbered(2)), WrittenTable()
+    table.answers = {(("id", 1),): ["OTSServerBusy"] * 3}
+
+    with pytest.raises(RetryLater, match="OTSServerBusy"):
+        run(restore(target=RowTarget("copy", max_retries=2)), RestoreServices(table, store))
+    assert len(table.batches) == 3
+
+    table.answers = {(("id", 1),): ["OTSServerBusy"] * 3}
+    assert run(restore(target=RowTarget("copy", max_retries=3)), RestoreServices(table, store)).written == 2
+
+
+def test_requests_are_as_far_apart_as_the_author_says():
+    pauses: list[float] = []
+
+    class Hearing(threading.Event):
+        def wait(self, timeout=None):
+            pauses.append(timeout or 0)
+            return False
+
+    table = WrittenTable()
+    target = RowTarget("copy", batch_rows=1, requests_per_second=4)
+    writer = RowWriter(table, target, lambda key, reason: None, in_flight=1, stop=Hearing(), tasks=2)
+    for one in numbered(4):
+        writer.write(one)
+    writer.finish()
+
+    assert len(table.rows) == 4
+    assert pauses[-1] > 1.5
+
+
+def test_rows_of_plain_objects_make_a_table_of_the_key_that_is_named():
+    _, wanted, services = plain(b"1,a\n2,b\n", ReadFormat("csv"))
+    table = WrittenTable(None)
+    target = RowTarget("copy", creates=True, primary_key=("text", "id"))
+
+    run(replace(wanted, target=target), RestoreServices(table, services.store))
+
+    assert table.keys == (KeyColumn("text", ColumnType.STRING), KeyColumn("id", ColumnType.INTEGER))
+    assert sorted(table.rows) == [(("text", "a"), ("id", 1)), (("text", "b"), ("id", 2))]
+
+
+def test_a_parquet_object_of_other_columns_than_the_manifest_lists_is_told():
+    store, table = MemoryStore(), WrittenTable()
+    for prefix, rows in (("a/", numbered(3)), ("b/", [row((("other", n),), more="x") for n in range(3)])):
+        target = ObjectTarget("fake", prefix, Parquet())
+        keys = ID if prefix == "a/" else (KeyColumn("other", ColumnType.INTEGER),)
+        export(FullExport("p", TableSelection("t"), target), Services(MemoryTable(rows, keys=keys), store), run="r1")
+    (key,) = [one.key for one in store.list("a/") if one.key.endswith(".parquet")]
+    (other,) = [one.key for one in store.list("b/") if one.key.endswith(".parquet")]
+    store.put(key, store.get(other) or b"")
+    document = json.loads(store.get("a/_manifest.json") or b"")
+    found = store.head(key)
+    document["objects"][0].update(bytes=found.bytes, crc64=str(found.crc64))
+    store.put("a/_manifest.json", json.dumps(document).encode())
+
+    with pytest.raises((ProtocolError, SpecError), match="there is no column 'id'"):
+        run(restore(source=PublishedSource("a/")), RestoreServices(table, store))
+
+    assert table.rows == {}
 
 
 def test_null_and_the_empty_string_stay_apart():

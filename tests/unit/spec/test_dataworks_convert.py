@@ -331,7 +331,11 @@ def test_a_restore_takes_the_readers_order_and_the_writers_names(job):
         "parameter": {
             "bucket": "backup",
             "object": ["raw/*.csv"],
-            "column": [{"index": 0, "type": "string"}, {"index": "1", "type": "long"}],
+            "column": [
+                {"index": 1, "type": "string"},
+                {"index": "0", "type": "long"},
+                {"type": "string", "value": "cn"},
+            ],
             "fieldDelimiter": ",",
             "nullFormat": "null",
             "compress": "gzip",
@@ -342,9 +346,13 @@ def test_a_restore_takes_the_readers_order_and_the_writers_names(job):
         "parameter": {
             "table": "copy",
             "primaryKey": [{"name": "uid", "type": "string"}],
-            "column": [{"name": "n", "type": "INT"}],
+            "column": [{"name": "n", "type": "INT"}, {"name": "region"}],
             "writeMode": "UpdateRow",
             "batchWriteCount": "100",
+            "requestTotalSizeLimitation": 1048576,
+            "requestQPS": "50",
+            "maxRetryTime": 18,
+            "retrySleepInMillisecond": 100,
             "concurrencyWrite": 5,
         },
     }
@@ -358,10 +366,22 @@ def test_a_restore_takes_the_readers_order_and_the_writers_names(job):
         "objects": ["raw/*.csv"],
         "format": "csv",
         "compress": "gzip",
-        "columns": [{"name": "uid", "type": "string"}, {"name": "n", "type": "integer"}],
+        "columns": [{"name": "n", "type": "integer"}, {"name": "uid", "type": "string"}],
         "csv": {"delimiter": ",", "null": "null", "header": False},
     }
-    assert conversion.mapping["sink"] == {"type": "tablestore", "table": "copy", "write": "update", "batch_rows": 100}
+    assert conversion.mapping["sink"] == {
+        "type": "tablestore",
+        "table": "copy",
+        "write": "update",
+        "nulls": "delete",
+        "primary_key": ["uid"],
+        "batch_rows": 100,
+        "batch_bytes": 1048576,
+        "requests_per_second": 50,
+        "max_retries": 18,
+        "columns": ["n", "uid", {"value": "cn", "as": "region", "type": "string"}],
+    }
+    assert not [step for step in conversion.trail.steps if step.fate is Fate.OTHER]
     assert conversion.mapping["limits"]["threads"] == 5
     assert conversion.is_complete
 

@@ -4,13 +4,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_tablestore.pipeline.contract import Column
+from airflow_tablestore.pipeline.contract import Column, Constant
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
-from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource, RowMode, RowTarget
+from airflow_tablestore.pipeline.restore.job import (
+    BATCH_BYTES,
+    Nulls,
+    PlainSource,
+    PublishedSource,
+    RowMode,
+    RowTarget,
+    Written,
+)
 from airflow_tablestore.spec import parse
 from airflow_tablestore.spec.build_restore import restore
 from airflow_tablestore.spec.explain import story
+from airflow_tablestore.spec.kinds.restore import MOST_BYTES
 from airflow_tablestore.wire.row import ColumnType
 
 DOCUMENTED = """\
@@ -63,6 +72,29 @@ def test_plain_objects_say_their_format_and_columns():
     assert (wanted.limits.errors, wanted.limits.rows_per_second) == (2, 100)
 
 
+def test_everything_that_otswriter_can_be_told_has_a_key():
+    told = (
+        "primary_key: [uid], columns: [{name: uid, as: user}, n, {value: cn, as: region}], nulls: delete, "
+        "batch_rows: 100, batch_bytes: 1048576, requests_per_second: 50, max_retries: 18"
+    )
+
+    wanted = built(PLAIN.replace("batch_rows: 50", told))
+
+    assert wanted.target == RowTarget(
+        "raw",
+        RowMode.UPDATE,
+        batch_rows=100,
+        columns=(Written("uid", "user"), Written("n", "n"), Constant("cn", ColumnType.STRING, "region")),
+        primary_key=("uid",),
+        nulls=Nulls.DELETE,
+        batch_bytes=1048576,
+        requests_per_second=50,
+        max_retries=18,
+    )
+    assert "a null deletes its column" in " ".join(story(parse(PLAIN.replace("batch_rows: 50", told)).spec))
+    assert BATCH_BYTES == MOST_BYTES
+
+
 @pytest.mark.parametrize(
     ("text", "path", "told"),
     [
@@ -76,6 +108,14 @@ def test_plain_objects_say_their_format_and_columns():
         (PLAIN.replace("  format: csv\n", ""), "source.format", "missing"),
         (PLAIN.replace("n, type: long", "uid, type: long"), "source.columns", "twice"),
         (PLAIN.replace("write: UpdateRow", "create_table: true"), "sink.create_table", "manifest"),
+        (PLAIN.replace("write: UpdateRow", "nulls: delete"), "sink.nulls", "write put"),
+        (PLAIN.replace("batch_rows: 50", "batch_bytes: 4194304"), "sink.batch_bytes", "3670016"),
+        (PLAIN.replace("batch_rows: 50", "requests_per_second: 0"), "sink.requests_per_second", "more than 0"),
+        (PLAIN.replace("batch_rows: 50", "max_retries: -1"), "sink.max_retries", "0"),
+        (PLAIN.replace("batch_rows: 50", "primary_key: [uid, uid]"), "sink.primary_key", "twice"),
+        (PLAIN.replace("batch_rows: 50", "columns: [uid, {name: n, as: uid}]"), "sink.columns[1]", "already there"),
+        (PLAIN.replace("batch_rows: 50", "columns: []"), "sink.columns", "names no column"),
+        (PLAIN.replace("batch_rows: 50", "columns: [{name: uid, type: text}]"), "sink.columns[0].type", "text"),
         (PLAIN.replace("  format: csv", "  run: r1\n  format: csv"), "source.run", "published"),
     ],
 )
@@ -102,6 +142,7 @@ def test_a_moment_is_restored_from_an_export_and_windows():
         (AT.replace(", changes: gps/changes/", ""), "to", "needs a full export and the changes"),
         (AT.replace("to: 2026", "# 2026"), "source.changes", "for a restore to a moment"),
         (AT.replace("write: put", "write: update"), "sink.write", "not of that moment"),
+        (AT.replace("write: put", "columns: [uid]"), "sink.columns", "as they were"),
         (AT.replace("gps/changes/", "'{run_date}/'"), "source.changes", "run_date"),
         (AT.replace("2026-11-20T12:00:00+08:00", "yesterday"), "to", "yesterday"),
     ],
