@@ -65,9 +65,13 @@ class PlanWindowOperator(AskedTask):
                 summary = summary_of(self.pipeline, asked.span, _exported(self, context, run, asked))
                 context["ti"].xcom_push(key="head", value={"done": summary.to_json()})
                 return []
-            most = conf.getint("core", "max_map_length")
-            force, repin = is_true(self.force), is_true(self.repin)
-            plan = plan_window(run.export, run.services, asked.span, most_parts=most, force=force, repin=repin)
+            arguments: dict[str, Any] = {
+                "most_parts": conf.getint("core", "max_map_length"),
+                "attempts": (self.retries or 0) + 1,
+                "force": is_true(self.force),
+                "repin": is_true(self.repin),
+            }
+            plan = plan_window(run.export, run.services, asked.span, **arguments)
         self.log.info("The window %s has %d part(s).", asked.span, len(plan.parts))
         context["ti"].xcom_push(key="head", value=plan.head.to_json())
         return [part.to_json() for part in plan.parts]

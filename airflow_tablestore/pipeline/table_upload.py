@@ -1,7 +1,8 @@
 """One load of a warehouse's table: its plan, its blocks, its one commit. For a full export and for a window alike.
 
 A block is one slice's rows of one attempt, so nobody writes another's. Publishing makes blocks that nobody reports
-empty and commits once; whether a commit without an answer happened is what the session's status says.
+empty, then commits once, then looks whether only what it had seen was committed; whether a commit without an answer
+happened is what the session's status says.
 """
 
 from __future__ import annotations
@@ -31,28 +32,56 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A block of a session, and which attempt at its slice has written it; attempts are counted from 1."""
+
+    number: int
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        """What reports and manifests call it."""
+        return f"{self.number}-{self.attempt}"
+
+    @classmethod
+    def from_key(cls, key: str) -> Block:
+        number, _, attempt = key.partition("-")
+        return cls(int(number), int(attempt or 1))
+
+
+@dataclass(frozen=True, slots=True)
 class BlockNumbers:
-    """Which block is whose: attempt x slices + slice, attempts counted from 0 here and from 1 by callers."""
+    """Which block is whose: attempt x slices + slice.
+
+    Attempts are counted on when tasks are cleared, so that they can be more than a session has numbers for; then they
+    begin anew, and `tries` lie between two attempts that write the same block.
+    """
 
     slices: int
 
-    def of(self, slice_number: int, attempt: int) -> int:
-        """:raises StartOver: the session has no number left for it."""
-        number = (attempt - 1) * self.slices + slice_number
-        if number >= MOST_BLOCKS:
-            raise StartOver(f"Attempt {attempt} is one too many for an upload session.", task="plan")
-        return number
+    @property
+    def tries(self) -> int:
+        """How many attempts have blocks of their own."""
+        return max(1, MOST_BLOCKS // self.slices)
 
-    def attempt(self, block: int) -> tuple[int, int]:
-        """The slice and the attempt that wrote a block."""
-        return block % self.slices, block // self.slices + 1
+    def of(self, slice_number: int, attempt: int) -> Block:
+        """The block of an attempt at a slice."""
+        return Block((attempt - 1) % self.tries * self.slices + slice_number, attempt)
+
+    def is_newer(self, number: int, reported: Block) -> bool:
+        """Whether a block of the same slice was surely written by a later attempt than the reported one."""
+        return reported.attempt <= self.tries and number > reported.number
+
+    def slice(self, number: int) -> int:
+        """Whose rows a block has."""
+        return number % self.slices
 
 
 def check_blocks(slices: int, attempts: int) -> None:
     """:raises SpecError: so many slices and attempts need more blocks than a session takes."""
     if slices * attempts > MOST_BLOCKS:
         raise SpecError(
-            f"{slices} slices, each tried up to {attempts} times, are more than the {MOST_BLOCKS} blocks of an upload "
+            f"{slices} slices, each tried up to {attempts} times, need more than the {MOST_BLOCKS} blocks of an upload "
             "session; set source.split or limits.workers to fewer tasks, or retry.times lower"
         )
 
@@ -149,36 +178,82 @@ class TableLoad:
             )
         return status is UploadStatus.COMMITTED
 
-    def commit(self, upload_id: str, numbers: BlockNumbers, reported: Collection[int]) -> None:
-        """Make the reported blocks rows, and no others. Done already is done.
+    def settle(self, upload_id: str, numbers: BlockNumbers, reported: Collection[Block]) -> Upload:
+        """The session with the reported blocks and no other rows; or as it is, when it is committed.
 
         :raises StartOver: blocks are missing or newer than reported (task "export"), or the session is gone ("plan").
         """
         upload = self.warehouse.find(self.place, upload_id)
-        if upload.status is not UploadStatus.COMMITTED:
-            self._commit(self.open(upload_id), numbers, frozenset(reported))
-        for statement in self.target.post_sql:
-            self.warehouse.run_sql(statement)
+        emptied: frozenset[int] = frozenset()
+        while upload.status is not UploadStatus.COMMITTED:
+            upload = self.open(upload_id)
+            strays = self._strays(upload, numbers, reported) - emptied
+            if not strays:
+                break
+            for block in sorted(strays):
+                self._put_empty(upload_id, block)
+            emptied |= strays
+        return upload
 
-    def _commit(self, upload: Upload, numbers: BlockNumbers, reported: frozenset[int]) -> None:
+    def _strays(self, upload: Upload, numbers: BlockNumbers, reported: Collection[Block]) -> frozenset[int]:
+        """The blocks that nobody reports."""
         shape = self.warehouse.shape(self.target.table)
         if shape is None or _kinds(shape.columns) != _kinds(upload.columns):
             raise StartOver(f"The columns of {self.uri} were changed since the run was planned.", task="plan")
-        missing = reported - upload.blocks
-        if missing:
+        own = frozenset(block.number for block in reported)
+        if missing := own - upload.blocks:
             told = f"{len(missing)} reported block(s) are not in the upload session of {self.uri}."
             raise StartOver(told, task="export")
-        latest = dict(map(numbers.attempt, reported))
-        for block in sorted(upload.blocks - reported):
-            slice_number, attempt = numbers.attempt(block)
-            if attempt > latest.get(slice_number, attempt):
+        latest = {numbers.slice(block.number): block for block in reported}
+        for number in upload.blocks - own:
+            known = latest.get(numbers.slice(number))
+            if known and numbers.is_newer(number, known):
                 raise StartOver(f"A newer attempt has exported into {self.uri} than was reported.", task="export")
-            self._put_empty(upload.id, block)
+        return upload.blocks - own
+
+    def commit(self, upload: Upload) -> None:
+        """Make the session's blocks rows. Done already is done.
+
+        :param upload: as `settle` has left it.
+        :raises StartOver: the session, the table or the partition is not what it was (task "plan").
+        """
+        if upload.status is UploadStatus.COMMITTED:
+            return
         try:
             self.warehouse.commit(self.place, upload.id, sorted(upload.blocks))
         except RetryLater:
             if self.warehouse.find(self.place, upload.id).status is not UploadStatus.COMMITTED:
                 raise
+
+    def refuse_strays(self, upload_id: str, known: Collection[int], what: str) -> None:
+        """Nothing when the session was committed as it was seen before.
+
+        A request of an attempt that had been frozen inside of it may arrive between the publisher's look and its
+        commit; nothing can refuse it.
+
+        :param known: the blocks that were there, all of them settled.
+        :raises StartOver: there are rows more, which the next load replaces (task "plan").
+        :raises SpecError: there are rows more, and nothing would replace them.
+        """
+        strays = self.strays(upload_id, known)
+        if not strays:
+            return
+        told = (
+            f"An attempt that was thought dead has sent {strays} block(s) between the last look and the commit, so "
+            f"{what} is in {self.uri} with rows that are there twice."
+        )
+        if self.target.truncates:
+            raise StartOver(told, task="plan")
+        raise SpecError(f"{told} Remove the rows of this load, then write truncate: true for its next run")
+
+    def strays(self, upload_id: str, known: Collection[int]) -> int:
+        """How many blocks a committed session has beside these."""
+        return len(self.warehouse.find(self.place, upload_id).blocks - frozenset(known))
+
+    def run_post_sql(self) -> None:
+        """What the author wants done behind the commit."""
+        for statement in self.target.post_sql:
+            self.warehouse.run_sql(statement)
 
     def _put_empty(self, upload_id: str, block: int) -> None:
         from airflow_tablestore.pipeline.sinks.arrow_body import empty

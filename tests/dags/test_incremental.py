@@ -10,15 +10,17 @@ import json
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_tablestore.emulator import Emulator
 from airflow_tablestore.factory import import_spec
-from airflow_tablestore.operators.incremental import incremental, window_params
+from airflow_tablestore.operators.incremental import PlanWindowOperator, incremental, window_params
 from airflow_tablestore.pipeline.window import FixedGrid
 from airflow_tablestore.timetables.windows import LaggedWindowTimetable
 from tests.system import compare, sample, writer
@@ -366,3 +368,25 @@ def test_airflow_gives_a_manual_run_before_the_start_no_tasks(place):
     run = place.run(dag, place.windows[0])
 
     assert (run.state, states(run)) == ("success", {})
+
+
+def test_more_attempts_than_a_table_has_blocks_for_are_refused_by_the_plan(place):
+    window = place.windows[0]
+    run = SimpleNamespace(
+        run_type="manual", logical_date=window.start, data_interval_start=window.start, data_interval_end=window.end
+    )
+    plan = PlanWindowOperator(
+        task_id="plan",
+        pipeline="tried",
+        source={"table": "ots_gps_live", "mode": "multi_version"},
+        sink={"type": "maxcompute", "table": "tried", "create_table": True},
+        limits={"workers": 2},
+        retries=20_000,
+        window_start="",
+        window_end="",
+        force=False,
+        repin=False,
+    )
+
+    with pytest.raises(AirflowFailException, match=r"each tried up to 20001 times[\s\S]*retry.times"):
+        plan.execute({"dag_run": run, "ti": SimpleNamespace(try_number=1)})

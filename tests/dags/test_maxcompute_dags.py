@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from tablestore import INF_MAX, INF_MIN
 
 from airflow_tablestore.emulator.maxcompute.beside import rows_of
@@ -143,3 +144,15 @@ def test_lineage_names_the_project_the_table_and_its_rows(services):
     assert [asset.uri for asset in publish.published] == ["maxcompute://maxcompute_default/lineage"]
     (event,) = context["outlet_events"].values()
     assert (event.extra["rows"], event.extra["manifest"].endswith("/lineage")) == (ROWS, True)
+
+
+def test_more_attempts_than_a_table_has_blocks_for_are_refused_by_the_plan(services):
+    from airflow_tablestore.operators.full_export import PlanFullExportOperator
+
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    source = {"table": TABLE, "columns": ["uid", "ts"]}
+    sink = {"type": "maxcompute", "table": "tried", "create_table": True}
+    plan = PlanFullExportOperator(task_id="plan", pipeline="tried", source=source, sink=sink, retries=20_000)
+
+    with pytest.raises(AirflowFailException, match="each tried up to 20001 times"):
+        plan.execute({"run_id": "r", "dag_run": SimpleNamespace(run_after=moment, logical_date=moment)})

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from odps import ODPS
@@ -215,6 +217,56 @@ def test_a_block_that_a_killed_attempt_left_is_not_published(cloud):
 
     publish(loaded, services, planned.head, reports, attempt=1)
 
+    assert found(cloud) == rows_of("x")
+
+
+class Meanwhile:
+    """A warehouse beside which something else happens before a verb is carried out: once."""
+
+    def __init__(self, real, verb, act):
+        self._real, self._verb, self._act = real, verb, act
+
+    def __getattr__(self, name):
+        if name == self._verb and self._act:
+            act, self._act = self._act, None
+            act()
+        return getattr(self._real, name)
+
+
+def sleeper(cloud, loaded, planned):
+    """An attempt that wakes up when its successor has exported."""
+    stale = opened(cloud, "stale")
+    return lambda: export_split(loaded, stale, planned.head, planned.splits[0], attempt=1)
+
+
+def exported_again(cloud, loaded, services):
+    planned = plan(loaded, services, run="r")
+    return planned, [export_split(loaded, services, planned.head, split, attempt=2) for split in planned.splits]
+
+
+def test_a_block_of_a_sleeper_before_the_last_look_is_not_loaded(cloud):
+    services, loaded = opened(cloud), export()
+    planned, reports = exported_again(cloud, loaded, services)
+    woken = replace(services, store=Meanwhile(services.store, "shape", sleeper(cloud, loaded, planned)))
+    export_split(loaded, opened(cloud, "older"), planned.head, planned.splits[1], attempt=1)
+
+    publish(loaded, woken, planned.head, reports, attempt=1)
+
+    assert found(cloud) == rows_of("x")
+
+
+def test_a_block_of_a_sleeper_behind_the_last_look_is_told_and_replaced(cloud, kept):
+    run(export(), opened(cloud, "old"), run="r1")
+    services, loaded = recorded(cloud, kept), export()
+    planned, reports = exported_again(cloud, loaded, services)
+    woken = replace(services, store=Meanwhile(services.store, "commit", sleeper(cloud, loaded, planned)))
+
+    for _ in range(2):
+        with pytest.raises(StartOver, match="there twice") as raised:
+            publish(loaded, woken, planned.head, reports, attempt=1)
+    run(loaded, services, run="r")
+
+    assert raised.value.task == "plan"
     assert found(cloud) == rows_of("x")
 
 
@@ -430,6 +482,27 @@ def test_an_earlier_plan_that_wakes_up_changes_nothing(cloud, kept, truncates):
         publish(loaded, services, planned.head, reports, attempt=1)
 
     assert found(cloud) == rows_of("x")
+
+
+def test_publishers_that_race_for_one_run_add_its_rows_once(cloud, kept):
+    loaded, texts = export(truncates=False), ("a", "b", "c")
+    racers = [(recorded(cloud, kept, text), *exported(cloud, recorded(cloud, kept, text), loaded)) for text in texts]
+    together = Barrier(len(racers))
+
+    def race(racer):
+        services, planned, reports = racer
+        together.wait()
+        try:
+            publish(loaded, services, planned.head, reports, attempt=1)
+        except (Superseded, StartOver):
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(racers)) as threads:
+        won = list(threads.map(race, racers))
+
+    assert won.count(True) == 1
+    assert found(cloud) == rows_of(texts[won.index(True)])
 
 
 def test_a_commit_of_which_nobody_knows_is_not_made_twice(cloud, kept):

@@ -14,7 +14,7 @@ from airflow_tablestore.pipeline.full_export.plan import PlanHead, Split, SplitR
 from airflow_tablestore.pipeline.loads import Loads
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.recorded_load import RecordedLoad
-from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
+from airflow_tablestore.pipeline.table_upload import Block, BlockNumbers, TableLoad, check_blocks, claim_of
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.warehouse import Upload, Warehouse
 
@@ -110,7 +110,7 @@ class ExportTable:
         :raises Superseded: another attempt at this run has loaded its rows since this one was planned.
         """
         refuse_dirty(manifest.dirty, errors, manifest.samples)
-        blocks = [int(block.key) for report in reports for block in report.objects]
+        blocks = [Block.from_key(block.key) for report in reports for block in report.objects]
         self._recorded(head.run).commit(head.name, manifest, _numbers(head), blocks)
         return manifest
 

@@ -143,12 +143,14 @@ def plan_window(
     window: Window,
     *,
     most_parts: int = 1024,
+    attempts: int = 1,
     force: bool = False,
     repin: bool = False,
 ) -> WindowPlan:
     """Fix the window's beginning, divide its shards into parts and claim its prefix. Raises what `export_window` does.
 
     :param most_parts: the most tasks that may be mapped.
+    :param attempts: how often a task is tried at most.
     """
     from airflow_tablestore.pipeline.incremental.planning import divided_window, pinned, window_before
     from airflow_tablestore.pipeline.incremental.standing import record, sink_of
@@ -171,7 +173,7 @@ def plan_window(
         plan = WindowPlan(replace(head, loss=entry.reason, stream_id=entry.stream_id), ())
     else:
         plan = divided_window(export, services, window, description, standing, head, before, most_parts)
-    return WindowPlan(sink.claimed(standing, plan.head, plan.parts), plan.parts)
+    return WindowPlan(sink.claimed(standing, plan.head, plan.parts, attempts), plan.parts)
 
 
 def export_part(

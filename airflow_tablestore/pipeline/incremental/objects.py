@@ -77,7 +77,9 @@ class WindowObjects(ObjectPlace):
 
     # ---- a new export
 
-    def claimed(self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart]) -> WindowHead:
+    def claimed(
+        self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart], attempts: int
+    ) -> WindowHead:
         """The head with a claim on the prefix, and the name of the window's objects.
 
         :raises SpecError: something stands there that this write_mode leaves alone, or objects with other columns.

@@ -81,8 +81,8 @@ class WindowHead:
     `is_fixed`: it is known where the window ends. Else `beside` says between which boundaries the end is looked for.
     `ended` are the shards that were read to their end before this window. `is_published`: the window stands already,
     there are no parts, and publishing reports it. `loss`: it was accepted as lost; again there are no parts, and
-    publishing says so in the manifest. `width`: how many blocks an attempt may make, for a table. `takeover`: what was
-    found of DataX at the beginning of the first window.
+    publishing says so in the manifest. `width`: how many blocks an attempt may make, for a table, and `branches` how
+    many of them are one shard's. `takeover`: what was found of DataX at the beginning of the first window.
     """
 
     window: Window
@@ -99,6 +99,7 @@ class WindowHead:
     is_published: bool = False
     loss: str | None = None
     width: int = 0
+    branches: int = 0
     takeover: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -119,6 +120,7 @@ class WindowHead:
             "published": self.is_published,
             "loss": self.loss,
             "width": self.width,
+            "branches": self.branches,
             "takeover": self.takeover,
         }
 
@@ -139,6 +141,7 @@ class WindowHead:
             data["published"],
             data["loss"],
             data.get("width", 0),
+            data.get("branches", 8),
             data.get("takeover", ""),
         )
 

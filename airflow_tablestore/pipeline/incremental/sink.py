@@ -65,8 +65,13 @@ class WindowSink(Protocol):
         """This window, when it stands and a reader may rely on it."""
         ...
 
-    def claimed(self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart]) -> WindowHead:
-        """The head with all that the window's tasks need to write there."""
+    def claimed(
+        self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart], attempts: int
+    ) -> WindowHead:
+        """The head with all that the window's tasks need to write there.
+
+        :param attempts: how often a task is tried at most.
+        """
         ...
 
     def part(self, head: WindowHead, number: int, attempt: int) -> PartSink: ...

@@ -18,9 +18,9 @@ from airflow_tablestore.pipeline.incremental.plan import PartReport, ShardPart, 
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow
 from airflow_tablestore.pipeline.recorded_load import RecordedLoad
 from airflow_tablestore.pipeline.selection import ChangeSelection
-from airflow_tablestore.pipeline.table_upload import BlockNumbers, TableLoad, check_blocks, claim_of
+from airflow_tablestore.pipeline.table_upload import Block, BlockNumbers, TableLoad, check_blocks, claim_of
 from airflow_tablestore.pipeline.target import TableTarget
-from airflow_tablestore.pipeline.warehouse import Upload, Warehouse
+from airflow_tablestore.pipeline.warehouse import MOST_BLOCKS, Upload, Warehouse
 from airflow_tablestore.pipeline.window import Window
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from airflow_tablestore.pipeline.contract import Format, Schema, Writer
 
 BRANCHES = 8
-"""Blocks that a shard may need: its own, and those of the shards that are born from it while it is read."""
+"""Blocks that a shard may need: its own, and those of the shards that are born from it while it is read. Fewer when a
+session has not so many for all shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +99,23 @@ class WindowTable:
 
     # ---- a new export
 
-    def claimed(self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart]) -> WindowHead:
+    def claimed(
+        self, standing: Manifest | None, head: WindowHead, parts: Sequence[ShardPart], attempts: int
+    ) -> WindowHead:
         """The head with an upload session.
 
-        :raises SpecError: the table is missing or does not fit, or rows that are there would be added once more.
-            Nothing has been read.
+        :raises SpecError: the table is missing or does not fit, so many shards need more blocks than a session takes,
+            or rows that are there would be added once more. Nothing has been read.
         """
         recorded = self._recorded
         recorded.refuse_twice(recorded.known())
         tasks = [task.number for part in parts for task in part.shards]
-        width = (max(tasks) + 1 if tasks else 1) * BRANCHES
-        check_blocks(width, 1)
+        shards = max(tasks) + 1 if tasks else 1
+        check_blocks(shards, attempts)
+        branches = min(BRANCHES, MOST_BLOCKS // (shards * attempts))
         upload = self.load.begin(self._output(head.schema))
         claim = claim_of(upload.id, standing.claim if standing else None)
-        return replace(head, claim=claim, name=upload.id, width=width)
+        return replace(head, claim=claim, name=upload.id, width=shards * branches, branches=branches)
 
     def _output(self, schema: Schema) -> pa.Schema:
         from airflow_tablestore.pipeline.run import output_schema
@@ -138,7 +142,7 @@ class WindowTable:
         :raises Superseded: another run has loaded the window since this one was planned.
         """
         refuse_dirty(manifest.dirty, errors, manifest.samples)
-        blocks = [int(block.key) for report in reports for block in report.objects]
+        blocks = [Block.from_key(block.key) for report in reports for block in report.objects]
         self._recorded.commit(head.name, manifest, BlockNumbers(head.width), blocks)
         return manifest
 
@@ -165,8 +169,8 @@ class PartBlocks:
         """
         from airflow_tablestore.pipeline.sinks.blocks import BlockWriter
 
-        if task.branch >= BRANCHES:
+        if task.branch >= self.head.branches:
             raise StartOver("More shards were born while the window was read than were planned for.", task="plan")
-        number = task.number * BRANCHES + task.branch
+        number = task.number * self.head.branches + task.branch
         block = BlockNumbers(self.head.width).of(number, self.attempt)
         return BlockWriter(self.load, self.upload.id, block, output, format)

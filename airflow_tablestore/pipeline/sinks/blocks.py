@@ -15,7 +15,7 @@ from fastcrc import crc64
 from airflow_tablestore.pipeline.contract import Format, PendingObject
 from airflow_tablestore.pipeline.sinks.arrow_body import framed
 from airflow_tablestore.pipeline.sinks.block_compression import packed
-from airflow_tablestore.pipeline.table_upload import TableLoad
+from airflow_tablestore.pipeline.table_upload import Block, TableLoad
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,7 @@ PIECE_BYTES = 1 << 20
 class BlockWriter:
     """Writes one slice."""
 
-    def __init__(self, load: TableLoad, upload_id: str, block: int, output: pa.Schema, format: Format):
+    def __init__(self, load: TableLoad, upload_id: str, block: Block, output: pa.Schema, format: Format):
         self._load, self._upload_id, self._block = load, upload_id, block
         self._spool = _Spool()
         self._encoder = format.encoder(output, self._spool)
@@ -50,10 +50,10 @@ class BlockWriter:
             if not self._rows:
                 return ()
             place, compression = self._load.place, self._load.target.compression
-            self._load.warehouse.put_block(place, self._upload_id, self._block, self._body, compression)
+            self._load.warehouse.put_block(place, self._upload_id, self._block.number, self._body, compression)
         finally:
             self.abort()
-        return (PendingObject(str(self._block), self._upload_id, self._rows, self._spool.bytes, self._spool.crc),)
+        return (PendingObject(self._block.key, self._upload_id, self._rows, self._spool.bytes, self._spool.crc),)
 
     def abort(self) -> None:
         """Drop what has not been sent. A block that was sent is made empty by the publication if nobody reports it."""
