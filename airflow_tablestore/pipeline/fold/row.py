@@ -1,8 +1,9 @@
 """One row of a base and its changes, in order, folded into the row that they leave.
 
-Pure. The base tells no versions, so a cell of it is older than every change, and whether a delete of one version meant
-it cannot be known: such a row is refused rather than guessed. Applying changes again that the base has already seen
-leaves the same row, so a fold may begin before its base was read.
+Pure. The base tells no versions, so a cell of it counts as older than every change, and whether a delete of one version
+meant it cannot be known; nor can it be known what stands beneath a version that is deleted, for how many versions the
+table keeps is not told. Such a row is refused rather than guessed. Applying changes again that the base has already
+seen leaves the same row, so a fold may begin before its base was read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,16 @@ from airflow_tablestore.wire.row import Value
 DELETE_ROW, PUT, DELETE_VERSION, DELETE_CELL = "DR", "U", "DO", "DA"
 """What a change does. Source: OTSStreamReader's `optype`; a row that was put is a DR and a U for each of its cells."""
 
+OF_BASE = "one version of column '{}' was deleted, and the full export does not tell whether it was the one it holds"
+BENEATH = "the newest version of column '{}' was deleted, and how many versions the table keeps is not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A value as text; which type it has is its column's matter."""
+
+    text: str
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -23,62 +34,97 @@ class Change:
 
     op: str
     name: str = ""
-    value: Value | None = None
+    value: Value | Told | None = None
     version: int | None = None
 
 
 @dataclass(slots=True)
 class _Standing:
-    """The newest version of a cell. `version` is None in the base; `is_doubtful`: perhaps deleted."""
+    """The newest version of a cell. `version` is None in the base; `doubt`: why it may not stand any more.
 
-    value: Value
+    `hides`: older versions of the cell were put and not deleted.
+    """
+
+    value: Value | Told
     version: int | None = None
-    is_doubtful: bool = False
+    hides: bool = False
+    doubt: str = ""
 
 
-def folded(base: Mapping[str, Value] | None, changes: Iterable[Change]) -> dict[str, Value] | None:
+class FoldedRow:
+    """A row on its way from its base to a moment.
+
+    :param base: the cells of the base's row; None when it has none.
+    """
+
+    __slots__ = ("_cells", "_wrong")
+
+    def __init__(self, base: Mapping[str, Value] | None = None):
+        self._cells = None if base is None else {name: _Standing(value) for name, value in base.items()}
+        self._wrong = ""
+
+    def apply(self, change: Change) -> None:
+        """Do what was done. A change that no log has is told by `cells`."""
+        if change.op == DELETE_ROW:
+            self._cells = None
+        elif change.op == PUT:
+            self._put(change)
+        elif change.op in (DELETE_VERSION, DELETE_CELL):
+            self._delete(change)
+        else:
+            self._wrong = self._wrong or f"column '{change.name}': {change.op!r} is no change"
+
+    def cells(self) -> dict[str, Value | Told] | None:
+        """The cells now, of each the newest version; None when there is no row.
+
+        :raises RecordError: what is left cannot be known, or a change was none that a log has.
+        """
+        if self._wrong:
+            raise RecordError(self._wrong)
+        if self._cells is None:
+            return None
+        for name, cell in self._cells.items():
+            if cell.doubt:
+                raise RecordError(cell.doubt.format(name))
+        return {name: cell.value for name, cell in self._cells.items()}
+
+    def _put(self, change: Change) -> None:
+        if change.value is None:
+            self._wrong = self._wrong or f"column '{change.name}' was put without a value"
+            return
+        if self._cells is None:
+            self._cells = {}
+        standing = self._cells.get(change.name)
+        if standing is None:
+            self._cells[change.name] = _Standing(change.value, change.version)
+        elif standing.version is None or change.version is None or change.version > standing.version:
+            self._cells[change.name] = _Standing(change.value, change.version, hides=True)
+        elif change.version == standing.version:
+            standing.value, standing.doubt = change.value, ""
+        else:
+            standing.hides = True
+
+    def _delete(self, change: Change) -> None:
+        cells = self._cells or {}
+        standing = cells.get(change.name)
+        if standing is None:
+            return
+        if change.op == DELETE_CELL:
+            del cells[change.name]
+        elif standing.version is None:
+            standing.doubt = OF_BASE
+        elif standing.version == change.version and standing.hides:
+            standing.doubt = BENEATH
+        elif standing.version == change.version:
+            del cells[change.name]
+
+
+def folded(base: Mapping[str, Value] | None, changes: Iterable[Change]) -> dict[str, Value | Told] | None:
     """The cells of the row after its changes; None when there is no row.
 
-    Of each cell the newest version stays, as in a table with one version.
-    :param base: the cells of the base's row; None when it has none.
-    :raises RecordError: what is left cannot be known, or a change is none that a log has.
+    :raises RecordError: as `FoldedRow.cells`.
     """
-    cells = None if base is None else {name: _Standing(value) for name, value in base.items()}
+    row = FoldedRow(base)
     for change in changes:
-        if change.op == DELETE_ROW:
-            cells = None
-        elif change.op == PUT:
-            cells = {} if cells is None else cells
-            _put(cells, change)
-        elif change.op in (DELETE_VERSION, DELETE_CELL):
-            _delete(cells or {}, change)
-        else:
-            raise RecordError(f"column '{change.name}': {change.op!r} is no change")
-    if cells is None:
-        return None
-    doubtful = [name for name, cell in cells.items() if cell.is_doubtful]
-    if doubtful:
-        raise RecordError(
-            f"one version of column '{doubtful[0]}' was deleted, and the full export does not tell whether it was the "
-            "one that it holds"
-        )
-    return {name: cell.value for name, cell in cells.items()}
-
-
-def _put(cells: dict[str, _Standing], change: Change) -> None:
-    if change.value is None:
-        raise RecordError(f"column '{change.name}' was put without a value")
-    standing = cells.get(change.name)
-    if standing and standing.version is not None and change.version is not None and change.version < standing.version:
-        return
-    cells[change.name] = _Standing(change.value, change.version)
-
-
-def _delete(cells: dict[str, _Standing], change: Change) -> None:
-    standing = cells.get(change.name)
-    if standing is None:
-        return
-    if change.op == DELETE_CELL or (standing.version is not None and standing.version == change.version):
-        del cells[change.name]
-    elif standing.version is None:
-        standing.is_doubtful = True
+        row.apply(change)
+    return row.cells()

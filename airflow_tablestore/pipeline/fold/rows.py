@@ -1,25 +1,23 @@
 """The rows of a table at a moment, from a chain of publications, with bounded memory.
 
-Base rows and changes are first divided by a hash of their key into buckets on disk, each small enough for memory; then
-bucket after bucket is put in order and folded. Changes of a key come in the order of windows, and within one in that of
-their shard; where a shard was divided within a window, the parent's come first.
+Base rows and changes are first divided by their key into buckets on disk, each small enough for memory; then bucket
+after bucket is folded, window after window. Within a window, changes of a key come as they were read from their shard;
+where a shard was divided within a window, the parent's come first.
 """
 
 from __future__ import annotations
 
-import pickle
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.errors import ProtocolError, RecordError
 from airflow_tablestore.pipeline.boundaries import micros_of
+from airflow_tablestore.pipeline.fold.buckets import MOST_BUCKET_BYTES, Buckets, kept
 from airflow_tablestore.pipeline.fold.chain import Chain, Link
-from airflow_tablestore.pipeline.fold.row import Change, folded
+from airflow_tablestore.pipeline.fold.row import Change, FoldedRow, Told
 from airflow_tablestore.pipeline.formats.reading import FieldType, Unread, described_format, rows_of, value_of
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_COLUMN
@@ -35,13 +33,13 @@ from airflow_tablestore.pipeline.sources.objects import (
 from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value
 from airflow_tablestore.wire.table import KeyColumn
 
-BUCKET_BYTES = 16 * 1024 * 1024
-"""Of objects; as Python values a bucket takes about ten to twenty times that, for objects are compressed."""
-
-MOST_BUCKETS = 500
-"""Files that are open at a time, far below what systems allow."""
+OBJECT_BYTES = 2 * 1024 * 1024
+"""For so many bytes of objects there is a bucket at first; objects are compressed, and what is divided is not."""
 
 Refuse = Callable[[str, str], None]
+
+_BASE = -1
+"""The number of the base among the windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,110 +81,157 @@ class FoldedRows:
 
     :param refuse: hears of rows that cannot be known, and may raise to end the work.
     :param folder: room for the buckets, about as much as the objects hold uncompressed.
+    :param bucket_bytes: of a file on disk; memory takes five to eight times that, and one window's changes of one key.
     """
 
     store: ObjectReader
     materials: Materials
     refuse: Refuse
     folder: Path
+    bucket_bytes: int = MOST_BUCKET_BYTES
     dirty: int = field(default=0, init=False)
     changes: int = field(default=0, init=False)
     _known: dict[str, ColumnType] = field(default_factory=dict, init=False)
+    _names: dict[str, int] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Row]:
         """:raises StartOver: an object is another one than when the chain was found."""
         schema = self.materials.chain.base.manifest.schema
         self._known = {column.name: column.type for column in schema.columns}
-        count = min(MOST_BUCKETS, 1 + self.materials.bytes // BUCKET_BYTES)
-        paths = [self.folder / f"bucket-{number}" for number in range(count)]
-        with ExitStack() as stack:
-            files = [stack.enter_context(path.open("wb")) for path in paths]
-            self._divide_base(files)
-            self._divide_changes(files)
-        for path in paths:
-            yield from self._bucket(path)
-            path.unlink()
+        count = 1 + self.materials.bytes // OBJECT_BYTES
+        buckets = Buckets(self.folder, count, most_bytes=self.bucket_bytes)
+        try:
+            self._divide_base(buckets)
+            self._divide_changes(buckets)
+            names = list(self._names)
+            for path in buckets:
+                yield from self._bucket(path, names)
+        finally:
+            buckets.close()
 
-    def _divide_base(self, files: Sequence[IO[bytes]]) -> None:
+    def _divide_base(self, buckets: Buckets) -> None:
         base = self.materials.base
         for listed in base.objects:
             rows = ObjectRows(self.store, base, listed, base.keys, self.refuse, self.folder)
             for row in rows:
-                _keep(files, row.key, (None, {cell.name: cell.value for cell in row.cells}))
+                cells = {self._number(cell.name): cell.value for cell in row.cells}
+                buckets.keep(tuple(value for _, value in row.key), (_BASE, cells))
             self.dirty += rows.dirty
 
-    def _divide_changes(self, files: Sequence[IO[bytes]]) -> None:
+    def _divide_changes(self, buckets: Buckets) -> None:
         keys, end = self.materials.keys, micros_of(self.materials.chain.to)
-        for number, (link, objects) in enumerate(self.materials.changes):
+        for window, (link, objects) in enumerate(self.materials.changes):
             for listed in objects:
                 for values in _values(self.store, link.manifest, listed, keys, self.folder):
                     *key, name, version, value, op, sequence = values
-                    place = _place(sequence)
-                    if place.micros < end:
+                    micros, shard = _place(sequence)
+                    if micros < end:
                         self.changes += 1
-                        named = tuple((one.name, part) for one, part in zip(keys, key, strict=True))
-                        _keep(files, named, ((number, place), (op, name, value, version)))
+                        change = (op, None if name is None else self._number(name), value, version)
+                        buckets.keep(tuple(key), (window, micros, shard, change))
 
-    def _bucket(self, path: Path) -> Iterator[Row]:
-        bases: dict[PrimaryKey, dict[str, Value]] = {}
-        changes: dict[PrimaryKey, list[tuple[Any, Any]]] = {}
-        for key, (place, what) in _kept(path):
-            if place is None:
-                bases[key] = what
-            else:
-                changes.setdefault(key, []).append((place, what))
-        for key in {**bases, **changes}:
-            try:
-                cells = folded(bases.get(key), [self._change(what) for _, what in _ordered(changes.get(key, ()))])
-            except RecordError as error:
-                self.dirty += 1
-                self.refuse(show_key(key), str(error))
+    def _number(self, name: str) -> int:
+        """Names are many times longer than numbers, and each row on disk would have its own."""
+        return self._names.setdefault(name, len(self._names))
+
+    def _bucket(self, path: Path, names: Sequence[str]) -> Iterator[Row]:
+        rows: dict[tuple[Any, ...], dict[int, Value] | FoldedRow] = {}
+        waiting: dict[tuple[Any, ...], list[_Kept]] = {}
+        current = _BASE
+        for key, (window, *what) in kept(path):
+            if window == _BASE:
+                rows[key] = what[0]
                 continue
-            if cells is not None:
-                yield Row(key, tuple(Cell(name, value) for name, value in cells.items()))
+            if window != current:
+                self._settle(rows, waiting, current, names)
+                current = window
+            waiting.setdefault(key, []).append(what)
+        self._settle(rows, waiting, current, names)
+        for values, found in rows.items():
+            key = tuple((one.name, value) for one, value in zip(self.materials.keys, values, strict=True))
+            row = self._row(key, found, names)
+            if row is not None:
+                yield row
 
-    def _change(self, what: tuple[str, str | None, str | None, int | None]) -> Change:
+    def _settle(
+        self,
+        rows: dict[tuple[Any, ...], dict[int, Value] | FoldedRow],
+        waiting: dict[tuple[Any, ...], list[_Kept]],
+        window: int,
+        names: Sequence[str],
+    ) -> None:
+        """Apply the changes of one window, which leaves none waiting."""
+        for key, changes in waiting.items():
+            found = rows.get(key)
+            if not isinstance(found, FoldedRow):
+                found = rows[key] = FoldedRow(None if found is None else _named(found, names))
+            for _, _, (op, number, text, version) in _ordered(changes, self.materials.changes[window][0]):
+                name = "" if number is None else names[number]
+                found.apply(Change(op, name, None if text is None else Told(text), version))
+        waiting.clear()
+
+    def _row(self, key: PrimaryKey, found: dict[int, Value] | FoldedRow, names: Sequence[str]) -> Row | None:
+        """The row as it was; None when there was none, or nobody can tell."""
+        if not isinstance(found, FoldedRow):
+            return Row(key, tuple(Cell(names[number], value) for number, value in found.items()))
+        try:
+            cells = found.cells()
+            if cells is None:
+                return None
+            return Row(key, tuple(Cell(name, self._value(name, value)) for name, value in cells.items()))
+        except RecordError as error:
+            self.dirty += 1
+            self.refuse(show_key(key), str(error))
+            return None
+
+    def _value(self, name: str, value: Value | Told) -> Value:
         """:raises RecordError: a value that is not of its column's type, or of a column without one."""
-        op, name, text, version = what
-        if name is None or text is None:
-            return Change(op, name or "", None, version)
+        if not isinstance(value, Told):
+            return value
         kind = self._known.get(name)
         if kind is None:
             raise RecordError(f"column '{name}' is not among those of the full export, so its type is not known")
-        value = value_of(text, FieldType(name, kind))
-        if isinstance(value, Unread):
-            raise RecordError(value.reason)
-        return Change(op, name, value, version)
+        read = value_of(value.text, FieldType(name, kind))
+        if isinstance(read, Unread):
+            raise RecordError(read.reason)
+        return read
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Place:
-    """Where a change stands: as `sources.changes.sequence_text` tells it."""
-
-    epoch: int
-    micros: int
-    row: int
-    number: int
-    shard: str
+_Kept = list[Any]
+"""A change on its way: its microseconds, its shard, and what it did."""
 
 
-def _place(text: str) -> _Place:
-    """:raises ProtocolError: it is no such text."""
+def _named(cells: dict[int, Value], names: Sequence[str]) -> dict[str, Value]:
+    return {names[number]: value for number, value in cells.items()}
+
+
+def _place(text: str) -> tuple[int, str]:
+    """The time and the shard of a change, from where it stands: as `sources.changes.sequence_text` tells it.
+
+    :raises ProtocolError: it is no such text.
+    """
     try:
-        epoch, micros, row, rest = text.split("_", 3)
-        shard, _, number = rest.rpartition(":")
-        return _Place(int(epoch), int(micros), int(row), int(number), shard)
+        _, micros, _, rest = text.split("_", 3)
+        return int(micros), rest.rpartition(":")[0]
     except (ValueError, AttributeError) as error:
         raise ProtocolError(f"{text!r} does not tell where a change stands") from error
 
 
-def _ordered(changes: Sequence[tuple[tuple[int, _Place], Any]]) -> list[tuple[tuple[int, _Place], Any]]:
-    """By window; in a window shard by shard, the one whose first change is older first; in a shard by its order."""
-    first: dict[tuple[int, str], int] = {}
-    for (window, place), _ in changes:
-        shard = (window, place.shard)
-        first[shard] = min(first.get(shard, place.micros), place.micros)
-    return sorted(changes, key=lambda one: (one[0][0], first[one[0][0], one[0][1].shard], one[0][1].shard, one[0][1]))
+def _ordered(changes: list[_Kept], link: Link) -> list[_Kept]:
+    """One key's changes of one window: shard by shard, in a shard as they were read, which is the order of the log.
+
+    A shard that was there when the window began comes before those that were born in it; of several such, the one
+    whose first change is older. Time may run backwards within a shard: so it does not decide there.
+    """
+    shards: dict[str, list[_Kept]] = {}
+    for change in changes:
+        shards.setdefault(change[1], []).append(change)
+    if len(shards) == 1:
+        return changes
+    begin = link.window.begin
+    known = begin.positions if begin else {}
+    ordered = sorted(shards, key=lambda shard: (shard not in known, shards[shard][0][0], shard))
+    return [change for shard in ordered for change in shards[shard]]
 
 
 def _values(
@@ -213,17 +258,3 @@ def _values(
         path.unlink(missing_ok=True)
     if count != listed.rows:
         raise ProtocolError(f"{place} has {count} rows, and its manifest says {listed.rows}")
-
-
-def _keep(files: Sequence[IO[bytes]], key: PrimaryKey, what: Any) -> None:
-    bucket = zlib.crc32(repr(key).encode("utf-8", "surrogatepass")) % len(files)
-    pickle.dump((key, what), files[bucket], protocol=pickle.HIGHEST_PROTOCOL)
-
-
-def _kept(path: Path) -> Iterator[tuple[PrimaryKey, Any]]:
-    with path.open("rb") as file:
-        while True:
-            try:
-                yield pickle.load(file)  # noqa: S301 - written a moment ago by this process, in a folder of its own
-            except EOFError:
-                return
