@@ -36,6 +36,11 @@ class Team:
         assert main([*words], session) == OK, session.err.getvalue() + session.out.getvalue()
         return session.out.getvalue()
 
+    def name_connections(self) -> None:
+        """The connections have the names of the documents' data sources."""
+        for given, name in (("TABLESTORE_DEFAULT", "OTSSTREAM"), ("MAXCOMPUTE_DEFAULT", "ODPS_FIRST")):
+            self.environment[f"AIRFLOW_CONN_{name}"] = self.environment[f"AIRFLOW_CONN_{given}"]
+
     def forms(self, job: Path, schedule: dict[str, str], prefix: str) -> dict[str, str]:
         """The spec files of both forms of a job for table `gps`, each with a prefix of its own."""
         places = {form: f"{self.cloud.prefix}{form}/{prefix}" for form in ("converted", "inline")}
@@ -109,20 +114,24 @@ def test_windows_publish_the_same_objects_in_both_forms(team, running):
     assert [b"".join(bodies) for _, bodies in sorted(converted.items())] == [b"u0,n0\nu1,n1\n", b"u2,n2\n"]
 
 
-def test_the_first_document_loads_its_table_in_both_forms(team, running):
+@pytest.mark.parametrize("with_sequence", [False, True], ids=["as it is", "with sequence"])
+def test_the_first_document_loads_its_table_in_both_forms(team, running, with_sequence):
     start = FixedGrid(FIVE).floor(datetime.now(UTC) - timedelta(minutes=40))
     running.clock.move_to(micros_of(start) - 60_000_000)
     team.cloud.make_table("person", key={"id": int})
     team.call("stream", "enable", "person", "--hours", "24")
     running.clock.move_to(micros_of(start) + 10_000_000)
     team.cloud.put_rows("person", [{"id": 1, "name": "Ada"}])
-    for name in ("TABLESTORE", "MAXCOMPUTE"):
-        kind = {"TABLESTORE": "OTSSTREAM", "MAXCOMPUTE": "ODPS_FIRST"}[name]
-        team.environment[f"AIRFLOW_CONN_{kind}"] = team.environment[f"AIRFLOW_CONN_{name}_DEFAULT"]
+    running.clock.move_to(micros_of(start) + 20_000_000)
+    team.cloud.put_rows("person", [{"id": 1, "name": "Bo", "n": 7}])
+    team.name_connections()
     for table in ("person_converted", "person_inline"):
         columns = "id BIGINT, colname STRING, version BIGINT, colvalue STRING, optype STRING, sequenceinfo STRING"
         team.cloud.sql(f"CREATE TABLE {table} ({columns}) PARTITIONED BY (pt STRING)")
-    job, told = VECTORS / "person_changes.json", {"start": start.isoformat()}
+    text = (VECTORS / "person_changes.json").read_text()
+    assert '"isExportSequenceInfo": false' in text
+    job, told = team.folder / "person.json", {"start": start.isoformat()}
+    job.write_text(text.replace(": false", ": true") if with_sequence else text)
     words = ("--set", "pipeline=converted", "--set", "sink.table=person_converted", "-o", str(team.folder))
     team.call("convert", str(job), "--schedule", json.dumps(told), *words)
     inline = {"pipeline": "inline", "kind": "dataworks", "job": str(job), "sink": {"table": "person_inline"}}
@@ -133,9 +142,46 @@ def test_the_first_document_loads_its_table_in_both_forms(team, running):
 
     converted, as_it_is = (team.cloud.sql(f"SELECT * FROM person_{form}") for form in ("converted", "inline"))
     assert converted == as_it_is
-    assert [
-        (row["id"], row["colname"], row["colvalue"], row["optype"], row["sequenceinfo"]) for row in converted[-1:]
-    ] == [(1, "name", "Ada", "U", None)]
+    cells = [row for row in converted if row["optype"] == "U"]
+    assert [(row["id"], row["colname"], row["colvalue"]) for row in cells] == [
+        (1, "name", "Ada"),
+        (1, "name", "Bo"),
+        (1, "n", "7"),
+    ]
+    sequences = [row["sequenceinfo"] for row in converted]
+    if not with_sequence:
+        assert set(sequences) == {None}
+        return
+    assert all(sequences)
+    assert [row["version"] for row in cells] == sorted(row["version"] for row in cells)
+    assert sorted(sequences) == sequences
+    assert len({row["sequenceinfo"] for row in cells}) >= 2
+
+
+def test_the_full_export_of_the_documents_loads_its_range_in_both_forms(team):
+    team.cloud.make_table("keyed", key={"a": str, "b": str, "c": str, "d": int})
+    rows = [{"a": f"a{n}", "b": "b", "c": "c", "d": n, "column1": f"x{n}", "column2": n} for n in range(20)]
+    team.cloud.put_rows("keyed", rows)
+    team.name_connections()
+    typed = [{"name": f"column{n}", "type": "integer" if n == 2 else "string"} for n in range(1, 6)]
+    set_ = {"pipeline": "converted", "source.connection": "otsstream", "source.table": "keyed"}
+    set_ |= {"sink.connection": "odps_first", "sink.table": "all_converted", "sink.create_table": "true"}
+    words = [f"--set={key}={value}" for key, value in (set_ | {"source.columns": json.dumps(typed)}).items()]
+    team.call("convert", str(VECTORS / "full_export_maxcompute.json"), "-o", str(team.folder), *words)
+    changed = {"source": {"connection": "otsstream", "table": "keyed", "columns": typed}}
+    changed |= {"sink": {"connection": "odps_first", "table": "all_inline", "create_table": True}}
+    told = {"pipeline": "inline", "kind": "dataworks", "job": str(VECTORS / "full_export_maxcompute.json")}
+    (team.folder / "inline.yaml").write_text(json.dumps(told | changed))
+
+    for form in ("converted", "inline"):
+        team.call("run", str(team.folder / f"{form}.yaml"))
+
+    query = "SELECT * FROM all_{} ORDER BY column2"
+    converted, as_it_is = (team.cloud.sql(query.format(form)) for form in ("converted", "inline"))
+    assert converted == as_it_is
+    assert [(row["column1"], row["column2"], row["column5"]) for row in converted] == [
+        (f"x{n}", n, None) for n in range(20)
+    ]
 
 
 def test_a_restore_writes_what_the_job_would_write(team):
