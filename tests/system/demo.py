@@ -29,8 +29,7 @@ from tests.system.demo_drive import BACKFILLED, Drive
 from tests.system.demo_exports import FullExports
 from tests.system.demo_restore import Restore
 from tests.system.demo_runs import Runs
-from tests.system.demo_stream import DAG as STREAM
-from tests.system.demo_stream import Stream
+from tests.system.demo_stream import TO_OBJECTS, Streams
 from tests.system.demo_verdicts import Verdict, verdicts_table
 from tests.system.demo_windows import ROWS, Windows
 from tests.system.examples import copy_examples
@@ -92,7 +91,7 @@ def _demonstrate(services: dict[str, Any], rows: int, out: Console) -> list[Verd
     drive = Drive(services, FOLDER)
     later = drive.windows[-1].end + timedelta(days=1)  # what is started by hand here is not due by a schedule, too
     starts = {ROWS: drive.windows[BACKFILLED].start}
-    dags = copy_examples(FOLDER / "dags", later, starts, by_hand=(STREAM,))
+    dags = copy_examples(FOLDER / "dags", later, starts, by_hand=(TO_OBJECTS,))
     loader = _start_loading(services, rows)
     drive.begin()
     parts: list[Part] = [
@@ -100,7 +99,7 @@ def _demonstrate(services: dict[str, Any], rows: int, out: Console) -> list[Verd
         FullExports(services, FOLDER),
         Restore(services),
         Windows(services, drive),
-        Stream(services, drive),
+        Streams(services, drive),
     ]
     try:
         with Stack(FOLDER / "airflow", dags, services["env"], (*COMPONENTS, "triggerer")) as stack:
@@ -157,7 +156,7 @@ def _close(verdicts: list[Verdict], seconds: float, out: Console) -> int:
     for one in wrong:
         out.print(f"[red]{one.pipeline}: {one.problem}[/red]", soft_wrap=True, markup=True)
     if not wrong:
-        out.print("Everything is as it was written: nothing lost, nothing twice. To try things by hand: make up")
+        out.print("Everything is as it was written: nothing lost, nothing twice.\nTo try things by hand: make up")
     return 1 if wrong else 0
 
 
