@@ -19,12 +19,14 @@ from airflow_tablestore.pipeline.incremental.ledger import Ledger
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, PipelineSpec, load
 from airflow_tablestore.spec.build import full_export, incremental
+from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
 from airflow_tablestore.spec.oss_sink import OssSink
 from airflow_tablestore.wire.table import describe_table
 
 if TYPE_CHECKING:
     from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute, MaxComputeEndpoint
+    from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,29 @@ def opened_ledger(spec: IncrementalSpec, session: Session, on_retry: OnRetry | N
     """
     with _ledger(spec, _endpoints(session, _instances(spec)).instances, on_retry) as known:
         yield known
+
+
+@contextmanager
+def opened_snapshot(spec: SnapshotSpec, session: Session) -> Iterator[SnapshotServices]:
+    """The bucket of the publications, and the bucket or project that the snapshot goes to.
+
+    :raises SpecError: a connection is missing or cannot be right; holds the problems of both.
+    """
+    from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices
+
+    problems, ends, source = list[Problem](), None, None
+    try:
+        source = oss_endpoint(session.connection(spec.source.connection), spec.source.bucket)
+    except SpecError as error:
+        problems += error.problems
+    try:
+        ends = _endpoints(session, [], spec.sink)
+    except SpecError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+    if source is None or ends is None:
+        raise SpecError(problems)
+    with closing(ObjectStore(source, spec.source.bucket)) as store, ends.place() as place:
+        yield SnapshotServices(store, place)
 
 
 def _instances(spec: FullExportSpec | IncrementalSpec) -> list[str]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 
+from airflow_tablestore.cli.services import opened_snapshot
 from airflow_tablestore.cli.session import OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.cli.times import refuse_options
-from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.connections import oss_endpoint
 from airflow_tablestore.pipeline.contract import Progress, Report
+from airflow_tablestore.pipeline.full_export.sink import export_sink
 from airflow_tablestore.pipeline.run import run_key
-from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.pipeline.snapshot import snapshot as engine
-from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices
 from airflow_tablestore.spec.build_snapshot import snapshot
 from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
@@ -27,7 +23,7 @@ def run_snapshot(arguments: Namespace, spec: SnapshotSpec, session: Session, pro
     moment = moment_of(arguments, session, spec.timezone)
     key = run_key(moment, arguments.run_id or f"manual__{moment.isoformat()}")
     wanted = snapshot(spec, run_date=moment)
-    with _opened(spec, session) as services:
+    with opened_snapshot(spec, session) as services:
         report = engine.run(wanted, services, run=key, progress=progress)
     if arguments.json:
         session.say(json.dumps(report.to_json(), ensure_ascii=False))
@@ -41,8 +37,9 @@ def plan_snapshot(arguments: Namespace, spec: SnapshotSpec, session: Session) ->
     """Print what a run would read. Nothing is written."""
     refuse_options(arguments, spec.kind, "--window-start", "--window-end")
     wanted = snapshot(spec, run_date=moment_of(arguments, session, spec.timezone))
-    with _opened(spec, session) as services:
+    with opened_snapshot(spec, session) as services:
         found = engine.survey(wanted, services)
+        sink = export_sink(wanted.target, services.place, wanted.pipeline)
     changes = sum(one.rows for _, own in found.changes for one in own)
     if arguments.json:
         told = {
@@ -54,6 +51,7 @@ def plan_snapshot(arguments: Namespace, spec: SnapshotSpec, session: Session) ->
             "windows": [str(link.window.window) for link, _ in found.changes],
             "changes": changes,
             "bytes": found.bytes,
+            "place": sink.place,
         }
         session.say(json.dumps(told, indent=2, ensure_ascii=False))
         return OK
@@ -63,7 +61,7 @@ def plan_snapshot(arguments: Namespace, spec: SnapshotSpec, session: Session) ->
             ("Export", f"run {found.base.run} at {found.chain.base.prefix} with {found.base.rows:,} rows"),
             ("Windows", f"{len(found.changes):,}, with {changes:,} changes of cells"),
             ("Reads", size(found.bytes)),
-            ("Place", f"oss://{spec.sink.bucket}/{wanted.target.prefix}, {wanted.target.write_mode.value}"),
+            ("Place", f"{sink.place}, {sink.mode}"),
         ]
     ):
         session.say(line)
@@ -82,25 +80,3 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         ("dirty records", f"{report.dirty:,}"),
         ("manifest", report.manifest),
     ]
-
-
-@contextmanager
-def _opened(spec: SnapshotSpec, session: Session) -> Iterator[SnapshotServices]:
-    """The bucket of the publications and that of the snapshot.
-
-    :raises SpecError: a connection is missing or cannot be right; holds the problems of both.
-    """
-    problems: list[Problem] = []
-    places: list[OssEndpoint] = []
-    for connection, bucket in ((spec.source.connection, spec.source.bucket), (spec.sink.connection, spec.sink.bucket)):
-        try:
-            places.append(oss_endpoint(session.connection(connection), bucket))
-        except SpecError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    if problems:
-        raise SpecError(problems)
-    with (
-        closing(ObjectStore(places[0], spec.source.bucket)) as source,
-        closing(ObjectStore(places[1], spec.sink.bucket)) as store,
-    ):
-        yield SnapshotServices(source, store)

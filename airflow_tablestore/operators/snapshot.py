@@ -13,6 +13,7 @@ from airflow_tablestore.assets import assets_of_sink
 from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.operators.full_export import TOLD_WITH_ASSET, moment
 from airflow_tablestore.operators.links import PublishedObjectsLink
+from airflow_tablestore.operators.places import opened_place
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 class SnapshotOperator(BaseOperator):
     """Folds the windows of changes into a full export and publishes the rows of a moment, all or nothing.
 
-    Its outlet is the asset of the objects, with rows, bytes, objects and manifest. A task that was killed or cleared
-    aborts what it has uploaded and begins again.
+    Its outlet is the asset of the objects, or of the table, with rows, bytes, objects and manifest. A task that was
+    killed or cleared begins anew: what it has uploaded is aborted, and what it has published is replaced.
 
     :param pipeline: names the snapshot in its objects' keys and in its manifest.
     :param source: what a spec has under `source`: type, bucket, base, changes.
     :param sink: what a spec has under `sink`: type, bucket, prefix, format.
-    :param to: the moment of the rows, with its zone; None: that of the run.
+    :param to: the moment of the rows, with its zone; None: the time that the run is about.
     :param limits: what a spec has under `limits`.
     :param timezone: the zone of dates in placeholders of the prefix.
     """
@@ -79,14 +80,10 @@ class SnapshotOperator(BaseOperator):
         with retried_only_where_it_helps(self.task_id.rpartition(".")[0]):
             spec, when = self.spec(), moment(context)
             wanted, key = snapshot(spec, run_date=when), run_key(when, context["run_id"])
-            sources, places = ObjectStoreHook(spec.source.connection), ObjectStoreHook(spec.sink.connection)
-            url = places.objects_url(spec.sink.bucket, wanted.target.prefix)
-            PublishedObjectsLink.remember(context, url)
-            with (
-                closing(sources.store(spec.source.bucket)) as source,
-                closing(places.store(spec.sink.bucket)) as store,
-            ):
-                services, attempt = SnapshotServices(source, store), context["ti"].try_number
+            sources = ObjectStoreHook(spec.source.connection)
+            with closing(sources.store(spec.source.bucket)) as source, opened_place(spec.sink) as place:
+                PublishedObjectsLink.remember(context, place.url(wanted.target))
+                services, attempt = SnapshotServices(source, place.store), context["ti"].try_number
                 report = run(wanted, services, run=key, attempt=attempt, progress=LogProgress(self.log))
         told = "%d rows, %d bytes in %d object(s) are published: %s"
         self.log.info(told, report.rows, report.bytes, report.objects, report.manifest)

@@ -104,24 +104,33 @@ def _column(column: PickedColumn | ConstantColumn) -> Picked | Constant:
 
 
 def _full_target(spec: FullExportSpec, run_date: datetime) -> ObjectTarget | TableTarget:
-    times = {"run_date": run_date}
-    return _objects(spec, spec.sink, times) if isinstance(spec.sink, OssSink) else _table(spec, spec.sink, times)
+    return target_of(spec.sink, _words(spec, {"run_date": run_date}), spec.timezone)
 
 
 def _window_target(spec: IncrementalSpec, window: Window) -> ObjectTarget | TableTarget:
     times = {"window_start": window.start, "window_end": window.end}
-    return _objects(spec, spec.sink, times) if isinstance(spec.sink, OssSink) else _table(spec, spec.sink, times)
+    return target_of(spec.sink, _words(spec, times), spec.timezone)
 
 
 Spec = FullExportSpec | IncrementalSpec
+Words = Mapping[str, str | datetime]
+"""What the placeholders of a sink stand for."""
 
 
-def _words(spec: Spec, times: Mapping[str, datetime]) -> dict[str, str | datetime]:
+def _words(spec: Spec, times: Mapping[str, datetime]) -> Words:
     return {**times, "table": spec.source.table, "pipeline": spec.pipeline}
 
 
-def _table(spec: Spec, sink: MaxComputeSink, times: Mapping[str, datetime]) -> TableTarget:
-    parts = split_partition(render(sink.partition, _words(spec, times), spec.timezone)) if sink.partition else ()
+def target_of(sink: OssSink | MaxComputeSink, words: Words, timezone: str) -> ObjectTarget | TableTarget:
+    """Where a sink's rows go in one run or window.
+
+    :param timezone: the zone of times in placeholders.
+    """
+    return _objects(sink, words, timezone) if isinstance(sink, OssSink) else _table(sink, words, timezone)
+
+
+def _table(sink: MaxComputeSink, words: Words, timezone: str) -> TableTarget:
+    parts = split_partition(render(sink.partition, words, timezone)) if sink.partition else ()
     return TableTarget(
         table=sink.table,
         partition=tuple(parts),
@@ -135,11 +144,10 @@ def _table(spec: Spec, sink: MaxComputeSink, times: Mapping[str, datetime]) -> T
     )
 
 
-def _objects(spec: Spec, sink: OssSink, times: Mapping[str, datetime]) -> ObjectTarget:
-    words = _words(spec, times)
+def _objects(sink: OssSink, words: Words, timezone: str) -> ObjectTarget:
     return ObjectTarget(
         bucket=sink.bucket,
-        prefix=render(sink.prefix, words, spec.timezone),
+        prefix=render(sink.prefix, words, timezone),
         format=format_of(sink),
         write_mode=WriteMode(sink.write_mode),
         truncates_foreign=sink.truncate_foreign,

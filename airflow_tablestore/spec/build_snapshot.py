@@ -1,4 +1,4 @@
-"""What a `kind: snapshot` becomes, and what it tells about itself."""
+"""What a `kind: snapshot` becomes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from datetime import datetime
 
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.snapshot.snapshot import Snapshot
-from airflow_tablestore.pipeline.target import ObjectTarget, WriteMode
-from airflow_tablestore.spec.build import MEGABYTE, format_of, limits_of
+from airflow_tablestore.pipeline.target import ObjectTarget
+from airflow_tablestore.spec.build import limits_of, target_of
 from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
-from airflow_tablestore.spec.placeholders import render
 
 
 def snapshot(spec: SnapshotSpec, *, run_date: datetime) -> Snapshot:
@@ -17,17 +16,12 @@ def snapshot(spec: SnapshotSpec, *, run_date: datetime) -> Snapshot:
 
     :param run_date: the time that the run is about, with its zone.
     """
-    sink, words = spec.sink, {"run_date": run_date, "pipeline": spec.pipeline}
+    target = target_of(spec.sink, {"run_date": run_date, "pipeline": spec.pipeline}, spec.timezone)
+    is_beside = isinstance(target, ObjectTarget) and target.bucket == spec.source.bucket
+    own = target.prefix if is_beside and isinstance(target, ObjectTarget) else ""
     return Snapshot(
         pipeline=spec.pipeline,
-        source=PointInTime(spec.source.base, spec.source.changes, spec.moment(run_date)),
-        target=ObjectTarget(
-            bucket=sink.bucket,
-            prefix=render(sink.prefix, words, spec.timezone),
-            format=format_of(sink),
-            write_mode=WriteMode(sink.write_mode),
-            truncates_foreign=sink.truncate_foreign,
-            max_object_bytes=(sink.max_file_mb or 0) * MEGABYTE,
-        ),
+        source=PointInTime(spec.source.base, spec.source.changes, spec.moment(run_date), own),
+        target=target,
         limits=limits_of(spec.limits),
     )

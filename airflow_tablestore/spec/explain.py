@@ -132,7 +132,7 @@ def _snapshot(spec: SnapshotSpec) -> list[str]:
         f"It takes the newest full export below oss://{source.bucket}/{source.base} that had ended by {moment}, and "
         f"the windows of changes after it below {source.changes}, over connection '{source.connection}', and folds "
         "them into the rows of that moment. The table is not read.",
-        *_objects(spec.sink),
+        *(_objects(spec.sink) if isinstance(spec.sink, OssSink) else _table(spec.sink)),
         _limits(spec),
     ]
 

@@ -1,15 +1,18 @@
 """Which full export and which windows give the table as it was at a moment: found from manifests alone.
 
-The newest export whose reading had ended by then is the base. The windows begin with the one in which its reading
+The newest whole export whose reading had ended by then is the base. The windows begin with the one in which its reading
 began, for what was changed while it was read may be in it or not, and go on without a hole up to the moment. Nothing is
 read but manifests and their markers, and nothing is assumed: what does not join is refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.fold.moment import PointInTime
@@ -18,6 +21,11 @@ from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow, read
 from airflow_tablestore.pipeline.markers import success_of
 from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_COLUMN
 from airflow_tablestore.pipeline.sources.objects import ObjectReader
+
+log = logging.getLogger(__name__)
+
+READING_THREADS = 16
+"""That read manifests side by side: a year of windows of five minutes has a hundred thousand of them."""
 
 SKEW = timedelta(seconds=5)
 """The moments of a reading come from answers' headers, which tell whole seconds and come from any of the service's
@@ -65,23 +73,42 @@ def _begin(base: Published) -> datetime:
     return base.manifest.read[0] - SKEW
 
 
-def published(store: ObjectReader, prefix: str) -> Iterable[Published]:
-    """Every finished publication at or below a prefix."""
-    for found in store.list(prefix):
-        place, _, name = found.key.rpartition("/")
-        if name != MANIFEST:
-            continue
-        manifest = read_manifest(store, f"{place}/")  # type: ignore[arg-type]  # it calls nothing but get and uri
-        if manifest is not None and store.get(f"{place}/{SUCCESS}") == success_of(manifest):
-            yield Published(f"{place}/", manifest)
+def published(store: ObjectReader, prefix: str, but: str = "") -> list[Published]:
+    """Every finished publication at or below a prefix, in the order of keys.
+
+    :param but: a prefix whose publications are left out; "": none.
+    """
+    places = [
+        found.key.removesuffix(MANIFEST)
+        for found in store.list(prefix)
+        if found.key.rpartition("/")[2] == MANIFEST and not (but and found.key.startswith(but))
+    ]
+    with ThreadPoolExecutor(READING_THREADS, thread_name_prefix="manifest") as threads:
+        return [found for found in threads.map(partial(_published, store), places) if found]
+
+
+def _published(store: ObjectReader, place: str) -> Published | None:
+    manifest = read_manifest(store, place)  # type: ignore[arg-type]  # it calls nothing but get and uri
+    if manifest is None or store.get(place + SUCCESS) != success_of(manifest):
+        return None
+    return Published(place, manifest)
 
 
 def _base(store: ObjectReader, wanted: PointInTime) -> Published:
     place = store.uri(wanted.base)
-    exports = [one for one in published(store, wanted.base) if not one.manifest.windows]
+    inner = wanted.changes if wanted.changes.startswith(wanted.base) and wanted.changes != wanted.base else ""
+    exports = [
+        one
+        for one in published(store, wanted.base, but=inner)
+        if not one.manifest.windows and one.prefix != wanted.target
+    ]
     if not exports:
         told = f"no full export is published at or below {place}"
         raise SpecError([Problem(told, "name the prefix that a full export has published to", "source.prefix")])
+    tables = sorted({one.manifest.table for one in exports})
+    if len(tables) > 1:
+        told = f"exports of several tables stand at or below {place}: {', '.join(tables)}"
+        raise SpecError([Problem(told, "name a prefix that holds those of one", "source.prefix")])
     timed = [(one.manifest.read, one) for one in exports if one.manifest.read]
     if not timed:
         told = f"the exports below {place} do not tell when they were read: an earlier version has written them"
@@ -91,23 +118,27 @@ def _base(store: ObjectReader, wanted: PointInTime) -> Published:
         first = min(read[1] for read, _ in timed)
         told = f"no export below {place} had ended by {wanted.to.isoformat()}; the first one ended {first.isoformat()}"
         raise SpecError([Problem(told, "choose a later time, or keep older exports", "to")])
-    base = max(before, key=lambda pair: pair[0][0])[1]
-    _refuse_unfit_base(base.manifest, store.uri(base.prefix))
-    return base
+    newest_first = [one for _, one in sorted(before, key=lambda pair: pair[0][0], reverse=True)]
+    for one in newest_first:
+        if not (told := _unfit(one.manifest)):
+            return one
+        log.warning("the export at %s %s: an older one is taken", store.uri(one.prefix), told)
+    newest = newest_first[0]
+    told = f"the export at {store.uri(newest.prefix)} {_unfit(newest.manifest)}"
+    raise SpecError([Problem(told, "export the whole table", "source.prefix")])
 
 
-def _refuse_unfit_base(manifest: Manifest, place: str) -> None:
-    told = ""
+def _unfit(manifest: Manifest) -> str:
+    """Why no changes can be folded into this export; "" when they can."""
     if manifest.schema.is_picked:
-        told = "holds chosen columns, and changes of all of them follow it"
-    elif manifest.begin or manifest.end:
-        told = "holds a range of keys, and changes of the whole table follow it"
-    elif manifest.dirty:
-        told = f"lacks {manifest.dirty} dirty record(s)"
-    elif len({one.run for one in manifest.objects}) > 1:
-        told = "holds several exports that were appended"
-    if told:
-        raise SpecError([Problem(f"the export at {place} {told}", "export the whole table", "source.prefix")])
+        return "holds chosen columns, and changes of all of them follow it"
+    if manifest.begin or manifest.end:
+        return "holds a range of keys, and changes of the whole table follow it"
+    if manifest.dirty:
+        return f"lacks {manifest.dirty} dirty record(s)"
+    if len({one.run for one in manifest.objects}) > 1:
+        return "holds several exports that were appended"
+    return ""
 
 
 def _links(store: ObjectReader, wanted: PointInTime, base: Manifest) -> list[Link]:

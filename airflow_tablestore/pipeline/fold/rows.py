@@ -38,6 +38,11 @@ OBJECT_BYTES = 2 * 1024 * 1024
 
 Refuse = Callable[[str, str], None]
 
+
+def _pass(size: int) -> None:
+    """Nothing."""
+
+
 _BASE = -1
 """The number of the base among the windows."""
 
@@ -81,6 +86,7 @@ class FoldedRows:
 
     :param refuse: hears of rows that cannot be known, and may raise to end the work.
     :param folder: room for the buckets, about as much as the objects hold uncompressed.
+    :param took: hears how many bytes were read, object by object, and may wait.
     :param bucket_bytes: of a file on disk; memory takes five to eight times that, and one window's changes of one key.
     """
 
@@ -88,6 +94,7 @@ class FoldedRows:
     materials: Materials
     refuse: Refuse
     folder: Path
+    took: Callable[[int], None] = _pass
     bucket_bytes: int = MOST_BUCKET_BYTES
     dirty: int = field(default=0, init=False)
     changes: int = field(default=0, init=False)
@@ -117,6 +124,7 @@ class FoldedRows:
                 cells = {self._number(cell.name): cell.value for cell in row.cells}
                 buckets.keep(tuple(value for _, value in row.key), (_BASE, cells))
             self.dirty += rows.dirty
+            self.took(listed.bytes)
 
     def _divide_changes(self, buckets: Buckets) -> None:
         keys, end = self.materials.keys, micros_of(self.materials.chain.to)
@@ -129,6 +137,7 @@ class FoldedRows:
                         self.changes += 1
                         change = (op, None if name is None else self._number(name), value, version)
                         buckets.keep(tuple(key), (window, micros, shard, change))
+                self.took(listed.bytes)
 
     def _number(self, name: str) -> int:
         """Names are many times longer than numbers, and each row on disk would have its own."""

@@ -18,6 +18,7 @@ from airflow_tablestore.consumer.table import Sender, full_range, pages
 from airflow_tablestore.errors import ProtocolError, SpecError
 from airflow_tablestore.pipeline.contract import Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords
+from airflow_tablestore.pipeline.fold.anew import begun_anew_by_the_next_attempt
 from airflow_tablestore.pipeline.fold.chain import chain
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.fold.rows import FoldedRows, Materials, materials
@@ -84,7 +85,8 @@ def run(restore: Restore, services: RestoreServices, *, progress: Progress | Non
     tally, dirty = Tally(), DirtyRecords(restore.limits.errors)
     told, found = progress or Quiet(), planned.materials
     told.expect(found.bytes)
-    folded, writer = _written(restore, services, found, tally, dirty, told)
+    with begun_anew_by_the_next_attempt():
+        folded, writer = _written(restore, services, found, tally, dirty, told)
     checksum = ""
     if not writer.dirty:
         _compare(tally, services.client, restore.target.table)
@@ -123,7 +125,7 @@ def _written(
     )
     try:
         with tempfile.TemporaryDirectory(prefix="tablestore-restore-") as folder:
-            folded = FoldedRows(store, found, dirty.add, Path(folder))
+            folded = FoldedRows(store, found, dirty.add, Path(folder), lambda size: told.advance(0, size))
             for row in folded:
                 writer.write(row)
                 tally.add(_mark(row))

@@ -1,13 +1,13 @@
 """A full export made of an earlier one and the changes after it, without reading the table.
 
 It is published as every full export is, all or nothing, and its manifest says that it was read at its moment: so it can
-be restored, and be the base of the next snapshot. Rows are folded on disk, divided by a hash of their
-key, so memory is bounded.
+be restored, and be the base of the next snapshot. Rows are folded on disk, divided by their keys, so memory is bounded.
 """
 
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,25 +15,32 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Limits, Progress, Quiet, Report, Schema
+from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Batch, Limits, Progress, Quiet, Report, Schema
 from airflow_tablestore.pipeline.dirty import DirtyRecords
+from airflow_tablestore.pipeline.fold.anew import begun_anew_by_the_next_attempt
 from airflow_tablestore.pipeline.fold.chain import chain
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.fold.rows import FoldedRows, Materials, materials
-from airflow_tablestore.pipeline.full_export.objects import ExportObjects
-from airflow_tablestore.pipeline.full_export.plan import PlanHead, SplitReport
+from airflow_tablestore.pipeline.full_export.plan import KeyRange, PlanHead, Slice, Split, SplitReport
+from airflow_tablestore.pipeline.full_export.sink import ExportSink, export_sink
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject
+from airflow_tablestore.pipeline.run import Work, carry, keep_memory_flat, stopped_by
 from airflow_tablestore.pipeline.sources.conversion import others_as_json
 from airflow_tablestore.pipeline.sources.objects import ObjectReader
 from airflow_tablestore.pipeline.sources.table import arrow_schema
 from airflow_tablestore.pipeline.store import Store
-from airflow_tablestore.pipeline.target import ObjectTarget
+from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
+from airflow_tablestore.pipeline.throttle import Throttle
+from airflow_tablestore.pipeline.warehouse import Warehouse
 from airflow_tablestore.wire.row import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 4096
+
+ALONE = (Split(0, "all", (Slice(KeyRange((), ())),)),)
+"""The one piece of work that a snapshot is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +49,16 @@ class Snapshot:
 
     pipeline: str
     source: PointInTime
-    target: ObjectTarget
+    target: ObjectTarget | TableTarget
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotServices:
-    """The bucket that the publications are in, and the one that the snapshot goes to; often the same."""
+    """The bucket that the publications are in; the one that the snapshot goes to, often the same, or a project."""
 
     source: ObjectReader
-    store: Store
+    place: Store | Warehouse
 
 
 def survey(snapshot: Snapshot, services: SnapshotServices) -> Materials:
@@ -66,48 +73,15 @@ def survey(snapshot: Snapshot, services: SnapshotServices) -> Materials:
 def run(
     snapshot: Snapshot, services: SnapshotServices, *, run: str, attempt: int = 1, progress: Progress | None = None
 ) -> Report:
-    """Fold, upload and publish. Until it publishes, what stands at the prefix still stands.
+    """Fold, upload and publish. Until it publishes, what stands at its place still stands.
 
     :param run: the run's key, see `run.run_key`.
-    :param attempt: counts from 1; what lower attempts have uploaded is aborted.
+    :param attempt: counts from 1. Each attempt takes a claim of its own, and aborts what earlier ones have uploaded.
+    :raises TablestoreError: as a full export does; nothing is published then, or the next attempt goes on.
     """
-    began, found = time.monotonic(), survey(snapshot, services)
-    told, dirty = progress or Quiet(), DirtyRecords(snapshot.limits.errors)
-    told.expect(found.bytes)
-    schema = found.chain.base.manifest.schema
-    sink = ExportObjects(services.store, snapshot.target, snapshot.pipeline)
-    standing = sink.standing()
-    sink.check()
-    output = arrow_schema(schema)
-    head = sink.claimed(standing, PlanHead(run, 0, schema, 1, ""), output, (), attempt)
-    part = sink.part(head, 0, attempt)
-    writer = part.writer(0, output, part.format(output))
-    others = 0
-    try:
-        with tempfile.TemporaryDirectory(prefix="tablestore-snapshot-") as folder:
-            rows = FoldedRows(services.source, found, dirty.add, Path(folder))
-            for batch, extra in _batches(rows, schema, output):
-                writer.write(batch)
-                others += extra
-                told.advance(batch.num_rows, 0)
-        objects = writer.finish()
-    except BaseException:  # also Ctrl-C: what was uploaded is of no use
-        writer.abort()
-        raise
-    report = SplitReport(
-        claim=head.claim,
-        split=0,
-        objects=tuple(objects),
-        rows=sum(one.rows for one in objects),
-        bytes_read=found.bytes,
-        dirty=rows.dirty,
-        others=others,
-        seconds=time.monotonic() - began,
-        samples=dirty.samples,
-    )
-    manifest = sink.publish(
-        head, _manifest(snapshot, sink, head, report, found), [report], attempt, snapshot.limits.errors
-    )
+    began = time.monotonic()
+    with begun_anew_by_the_next_attempt():
+        sink, manifest = _published(snapshot, services, run, attempt, progress or Quiet())
     own = manifest.of_run(run)
     return Report(
         pipeline=snapshot.pipeline,
@@ -123,9 +97,93 @@ def run(
     )
 
 
-def _manifest(
-    snapshot: Snapshot, sink: ExportObjects, head: PlanHead, report: SplitReport, found: Materials
-) -> Manifest:
+def _published(
+    snapshot: Snapshot, services: SnapshotServices, run: str, attempt: int, told: Progress
+) -> tuple[ExportSink, Manifest]:
+    found = survey(snapshot, services)
+    keep_memory_flat()
+    told.expect(found.bytes)
+    schema = found.chain.base.manifest.schema
+    sink = export_sink(snapshot.target, services.place, snapshot.pipeline)
+    standing, output = sink.standing(), arrow_schema(schema)
+    sink.check()
+    sink.fits(output)
+    head = sink.claimed(standing, PlanHead(run, 0, schema, len(ALONE), ""), output, ALONE, attempt)
+    report = _uploaded(snapshot, services, sink, head, found, attempt, told)
+    made = _manifest(snapshot, sink, head, report, found)
+    return sink, sink.publish(head, made, [report], attempt, snapshot.limits.errors)
+
+
+def _uploaded(
+    snapshot: Snapshot,
+    services: SnapshotServices,
+    sink: ExportSink,
+    head: PlanHead,
+    found: Materials,
+    attempt: int,
+    told: Progress,
+) -> SplitReport:
+    """Fold and upload; nothing is visible yet, and after a failure nothing is left."""
+    began, stop, dirty = time.monotonic(), threading.Event(), DirtyRecords(snapshot.limits.errors)
+    output = arrow_schema(head.schema)
+    part = sink.part(head, 0, attempt)
+    format = part.format(output)
+    with tempfile.TemporaryDirectory(prefix="tablestore-snapshot-") as folder:
+        throttle = Throttle(snapshot.limits, sleep=stop.wait)
+
+        def took(size: int) -> None:
+            told.advance(0, size)
+            throttle.took(0, size)
+
+        rows = FoldedRows(stopped_by(stop, services.source), found, dirty.add, Path(folder), took)
+        source = FoldedBatches(rows, head.schema)
+        writer = part.writer(0, output, format)
+        keys = tuple(column.name for column in head.schema.columns if column.is_key)
+        receipt = carry(Work(source, (), format, writer, dirty, throttle, told, stop, keys))
+    return SplitReport(
+        claim=head.claim,
+        split=0,
+        objects=receipt.objects,
+        rows=receipt.rows,
+        bytes_read=found.bytes,
+        dirty=rows.dirty + receipt.unfit,
+        others=source.others,
+        seconds=time.monotonic() - began,
+        samples=dirty.samples,
+    )
+
+
+@dataclass(slots=True)
+class FoldedBatches:
+    """Folded rows as columns. `others` counts the cells that went into `_other`. Read it once."""
+
+    rows: FoldedRows
+    pinned: Schema
+    others: int = 0
+
+    def schema(self) -> pa.Schema:
+        return arrow_schema(self.pinned)
+
+    def batches(self) -> Iterator[Batch]:
+        import pyarrow as pa
+
+        output, names = self.schema(), [column.name for column in self.pinned.columns]
+        folded = iter(self.rows)
+        while some := list(islice(folded, BATCH_ROWS)):
+            found = [_cells(row) for row in some]
+            columns: list[Sequence[Any]] = [[cells.pop(name, None) for cells in found] for name in names]
+            self.others += sum(len(cells) for cells in found)
+            if self.pinned.keeps_others:
+                columns.append([others_as_json(cells) if cells else None for cells in found])
+            arrays = [pa.array(values, one.type) for values, one in zip(columns, output, strict=True)]
+            yield Batch(pa.RecordBatch.from_arrays(arrays, schema=output))
+
+
+def _cells(row: Row) -> dict[str, Any]:
+    return {**dict(row.key), **{cell.name: cell.value for cell in row.cells}}
+
+
+def _manifest(snapshot: Snapshot, sink: ExportSink, head: PlanHead, report: SplitReport, found: Materials) -> Manifest:
     base = found.chain.base.manifest
     columns = [OutputColumn(c.name, c.type.value, c.name) for c in base.schema.columns]
     if base.schema.keeps_others:
@@ -146,23 +204,3 @@ def _manifest(
         samples=report.samples,
         read=(found.chain.to, found.chain.to),
     )
-
-
-def _batches(rows: FoldedRows, schema: Schema, output: pa.Schema) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """The rows as columns, with how many cells went to `_other`."""
-    import pyarrow as pa
-
-    names = [column.name for column in schema.columns]
-    folded = iter(rows)
-    while some := list(islice(folded, BATCH_ROWS)):
-        found = [_cells(row) for row in some]
-        columns: list[Sequence[Any]] = [[cells.pop(name, None) for cells in found] for name in names]
-        extra = sum(len(cells) for cells in found)
-        if schema.keeps_others:
-            columns.append([others_as_json(cells) if cells else None for cells in found])
-        arrays = [pa.array(values, one.type) for values, one in zip(columns, output, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=output), extra
-
-
-def _cells(row: Row) -> dict[str, Any]:
-    return {**dict(row.key), **{cell.name: cell.value for cell in row.cells}}

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
-from airflow_tablestore.spec.oss_sink import OssSink, Prefix
+from airflow_tablestore.spec.oss_sink import Prefix
 from airflow_tablestore.spec.placeholders import problems
 from airflow_tablestore.spec.problems import Finding, finding
-from airflow_tablestore.spec.sinks import place_problems, sink_warnings
+from airflow_tablestore.spec.sinks import MAXCOMPUTE, OSS, Sink, known_sink, place_problems, sink_warnings
 from airflow_tablestore.spec.values import BucketName, ConnectionName, Moment
 
 PLACEHOLDERS = ("run_date", "pipeline")
@@ -43,12 +43,17 @@ class SnapshotSpec(PipelineSpec):
 
     kind: Literal["snapshot"] = Field(default="snapshot", description="What the pipeline does.", examples=["snapshot"])
     source: PublicationsSource = Field(description="Which publications.")
-    sink: OssSink = Field(description="Where the rows go.")
+    sink: Sink = Field(description="Where the rows go. What goes into a table is no base of a further snapshot.")
     to: Moment | None = Field(
         default=None,
         description="The moment of the rows; that of the run when absent.",
         examples=["2026-11-20T12:00:00+08:00"],
     )
+
+    @field_validator("sink", mode="before")
+    @classmethod
+    def _known_sink(cls, value: object) -> object:
+        return known_sink(value, "a snapshot", (OSS, MAXCOMPUTE))
 
     def moment(self, run_date: datetime) -> datetime:
         """`to` with its zone; without it the time that the run is about."""
@@ -60,6 +65,12 @@ class SnapshotSpec(PipelineSpec):
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from super().disagreements(data)
         yield from place_problems(within(data, "sink"), PLACEHOLDERS)
+        if within(data, "sink", "type") == MAXCOMPUTE and within(data, "sink", "truncate") is not True:
+            told = "a snapshot is the whole table, so its rows cannot be added to those of another"
+            yield finding(("sink", "truncate"), told, "write truncate: true, and a partition if others are to stay")
+        if within(data, "sink", "write_mode") == "append":
+            told = "snapshots that are added to each other are no base for the next one"
+            yield finding(("sink", "write_mode"), told, "put the run's time into the prefix: {run_date:%Y%m%d}")
         for name in ("base", "changes"):
             prefix = within(data, "source", name)
             if isinstance(prefix, str):

@@ -24,7 +24,7 @@ def test_without_a_moment_it_is_that_of_the_run():
     wanted = snapshot(document.spec, run_date=NOW)
 
     assert document.problems == ()
-    assert wanted.source == PointInTime("gps/full/", "gps/changes/", NOW)
+    assert wanted.source == PointInTime("gps/full/", "gps/changes/", NOW, target="gps/daily/20261121/")
     assert wanted.target.prefix == "gps/daily/20261121/"
     assert "The table is not read." in " ".join(story(document.spec))
 
