@@ -286,14 +286,18 @@ def test_a_window_that_is_due_soon_is_waited_for_in_the_triggerer(place, monkeyp
     second = timedelta(seconds=1)
     with DAG("soon", schedule=LaggedWindowTimetable(second, FIVE), start_date=place.windows[0].start) as dag:
         by_hand("soon", window={"every": "1s", "lag": "5m"})
-    due_in_two_seconds = FixedGrid(second).holding(datetime.now(UTC) - FIVE + 2 * second)
 
-    run = place.run(dag, due_in_two_seconds)
+    for ahead in (2, 10, 60):  # on a busy machine a task may begin when a window that was due soon is due already
+        due_soon = FixedGrid(second).holding(datetime.now(UTC) - FIVE + ahead * second)
+        run = place.run(dag, due_soon)
+        if "Woken up: the window was due at" in capsys.readouterr().out:
+            break
+    else:
+        pytest.fail("no run was woken up")
 
     assert run.state == "success"
-    assert "Woken up: the window was due at" in capsys.readouterr().out
     assert told(run, "incremental.export")["rows"] == 0
-    assert told(run, "incremental.export")["manifest"].endswith(f"/{due_in_two_seconds.start:%S}/_manifest.json")
+    assert told(run, "incremental.export")["manifest"].endswith(f"/{due_soon.start:%S}/_manifest.json")
 
 
 def by_hand(name, **arguments):
