@@ -65,9 +65,8 @@ class Run:
         self._wiring, self.at, self._tell = wiring, at, tell
         self._checkpoints = Checkpoints(wiring.send, at, may_write=lambda: self._is_mine and wiring.is_alive())
         self._changed = threading.Condition()
-        self._confirming = (
-            threading.Lock()
-        )  # held while an own checkpoint is chosen and written, and while a batch is added
+        # Held while an own checkpoint is chosen and written, and while a batch is added.
+        self._confirming = threading.Lock()
         self._ledger = Ledger()
         self._is_closing = False
         self._gave_up = False  # something was taken that nobody will say is done: the end must not be confirmed
@@ -171,6 +170,14 @@ class Run:
     # ---- the thread
 
     def _live(self) -> None:
+        """Never ends unheard: a channel whose thread is gone, and whose session believes it read, would stand still."""
+        try:
+            self._work()
+        except Exception as caught:  # noqa: BLE001 - a fault of the worker itself
+            self._is_mine = False
+            self._tell(self, Event.FAILED, caught)
+
+    def _work(self) -> None:
         error: BaseException | None = None
         has_ended = False
         try:

@@ -31,6 +31,9 @@ IDLE_SHARE = 0.25
 """Of a turn, after which a channel with nothing to tell makes room for one that waits."""
 
 LEAVE_SECONDS = 30.0
+LAST_SECONDS = 5.0
+"""Threads that have nothing more to do are waited for so long, at the end."""
+
 MOST_FAILURES = 3
 """A channel that failed so often without a read between is not a matter of time."""
 
@@ -74,6 +77,7 @@ class Session:
         self._held: dict[str, Held] = {}
         self._runs: dict[str, Run] = {}
         self._old: list[Run] = []
+        self._dropped: list[Run] = []
         self._waiting: deque[str] = deque()
         self._began: dict[str, float] = {}  # by channel that is read: since when
         self._caught_up: set[str] = set()  # channels that wait for another turn, and were caught up at their last one
@@ -110,13 +114,14 @@ class Session:
             self._leave()
         except (SessionLost, RetryLater):
             raise
-        except TablestoreError:
+        except Exception:
             self._drop_all()
             self._take_leave()  # so that whoever tries again is given the channels at once
             raise
         finally:
             self._is_done.set()
             self._drop_all()
+            self._wait_for_threads([confirming])
 
     def stop(self, *, gives_up: bool) -> None:
         """Ends the session: nothing more is read; what is done is confirmed; the channels are handed over.
@@ -223,7 +228,20 @@ class Session:
                     run.close()
 
     def _hear(self, run: Run, event: Event, error: BaseException | None) -> None:
-        """What a channel's thread says."""
+        """What a channel's thread says. What cannot be is a fault of the worker itself, and ends it."""
+        try:
+            self._note(run, event, error)
+        except Exception as fault:  # noqa: BLE001 - `serve` raises it, where somebody hears of it
+            self._break(error or fault)
+        self._wake.set()
+
+    def _break(self, fault: BaseException) -> None:
+        _log.error("A fault of the worker itself ends it: %s", fault)
+        with self._lock:
+            self._fatal = self._fatal or fault
+        self._wake.set()
+
+    def _note(self, run: Run, event: Event, error: BaseException | None) -> None:
         id_ = run.at.channel_id
         with self._lock:
             if run.has_progressed:
@@ -239,7 +257,6 @@ class Session:
                         self._caught_up.add(id_)
                 if error is not None:
                     self._judge(id_, error)
-        self._wake.set()
 
     def _judge(self, id_: str, error: BaseException) -> None:
         """What an error of a channel means for the whole worker."""
@@ -267,17 +284,23 @@ class Session:
     # ---- checkpoints
 
     def _confirm_often(self) -> None:
-        while not self._is_done.wait(self._settings.checkpoint_seconds):
-            with self._lock:
-                runs = list(self._runs.values())
-            for run in runs:
-                try:
-                    run.confirm()
-                except Superseded as error:
-                    self._hear(run, Event.FAILED, error)
-                    run.drop()
-                except TablestoreError as error:
-                    _log.warning("A checkpoint of channel %s is not written: %s", run.at.channel_id, error)
+        try:
+            while not self._is_done.wait(self._settings.checkpoint_seconds):
+                self._confirm_all()
+        except Exception as fault:  # noqa: BLE001 - else nothing would be confirmed from now on, and nobody would know
+            self._break(fault)
+
+    def _confirm_all(self) -> None:
+        with self._lock:
+            runs = list(self._runs.values())
+        for run in runs:
+            try:
+                run.confirm()
+            except Superseded as error:
+                self._hear(run, Event.FAILED, error)
+                run.drop()
+            except TablestoreError as error:
+                _log.warning("A checkpoint of channel %s is not written: %s", run.at.channel_id, error)
 
     # ---- the end
 
@@ -317,9 +340,17 @@ class Session:
     def _drop_all(self) -> None:
         with self._lock:
             runs, self._runs = list(self._runs.values()), {}
+            self._dropped += runs
             for run in runs:
                 run.drop()
                 run.close(gives_up=True)
+
+    def _wait_for_threads(self, others: list[threading.Thread]) -> None:
+        """Whoever closes the client next shall not pull it from under a thread; one that hangs is left alone."""
+        end = self._stopwatch() + LAST_SECONDS
+        ending: list[Run | threading.Thread] = [*self._dropped, *others]
+        for one in ending:
+            one.join(max(0.0, end - self._stopwatch()))
 
     @property
     def _send(self) -> Send:

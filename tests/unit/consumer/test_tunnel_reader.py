@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from airflow_tablestore.consumer.tunnel import Settings, TunnelReader
+from airflow_tablestore.consumer.tunnel.channel import Event
 from airflow_tablestore.consumer.tunnel.reader import Until
-from airflow_tablestore.errors import PositionLost, Rejected, RetryLater, Superseded
+from airflow_tablestore.errors import PositionLost, ProtocolError, Rejected, RetryLater, Superseded
 from airflow_tablestore.wire import tunnel as wire
 from airflow_tablestore.wire.tunnel import StartFlag, StreamRange, TunnelType
 from airflow_tablestore.wire.tunnel_channel import ChannelStatus
@@ -260,13 +262,80 @@ def test_an_end_is_not_confirmed_when_its_last_batch_was_given_up(world, client)
     with reader(client, id_) as running:
         batch = running.take(PATIENCE_SECONDS)
         until(lambda: client.count("readrecords") > 0)
-        life = batch.origin
-        with life._changed:  # so that the channel's thread sees both at once
+        life, session = batch.origin, running._session
+        with session._lock, life._changed:  # so that the channel's thread sees all at once
+            session._held[batch.channel] = session._held[batch.channel].after(Event.CLOSE_ASKED)
             life.close()
             life.close(gives_up=True)
         until(lambda: life.has_ended)
 
     assert drained(client, id_) == [1]
+
+
+# ---- a fault of the worker itself
+
+
+def test_a_channel_that_ends_against_the_states_ends_the_worker(world, client):
+    world.put(1)
+    id_ = world.tunnel(TunnelType.STREAM, EARLIEST)
+    with reader(client, id_) as running:
+        with running.take(PATIENCE_SECONDS) as batch:
+            batch.origin.close()  # behind the back of its session
+
+        with pytest.raises(ProtocolError, match="DRAINED cannot follow"):
+            running.take(PATIENCE_SECONDS)
+
+    assert world.statuses() == ["CLOSE"]
+
+
+def test_an_error_of_the_worker_itself_while_it_confirms_ends_it(world, client):
+    world.put(1)
+    id_ = world.tunnel(TunnelType.STREAM, EARLIEST)
+    client.fails("checkpoint", ZeroDivisionError("ours"))
+    with reader(client, id_) as running:
+        with running.take(PATIENCE_SECONDS):
+            pass
+
+        with pytest.raises(ZeroDivisionError, match="ours"):
+            running.take(PATIENCE_SECONDS)
+
+    assert world.statuses() == ["CLOSE"]
+
+
+def test_an_error_of_the_worker_itself_at_the_last_checkpoint_is_heard(world, client):
+    world.put(1)
+    id_ = world.tunnel(TunnelType.STREAM, EARLIEST)
+    with reader(client, id_, replace(QUICK, checkpoint_seconds=3600)) as running:
+        batch = running.take(PATIENCE_SECONDS)
+        world.service.tunnels.move(id_, batch.channel)
+        client.fails("checkpoint", ZeroDivisionError("ours"))
+        batch.done()
+
+        with pytest.raises(ZeroDivisionError, match="ours"):
+            running.take(PATIENCE_SECONDS)
+
+
+def test_no_thread_asks_anything_when_a_reader_that_failed_is_closed(world, client):
+    id_ = world.tunnel(TunnelType.STREAM, EARLIEST)
+    asking, may_answer = threading.Event(), threading.Event()
+
+    def answer_late(body):
+        asking.set()
+        may_answer.wait(PATIENCE_SECONDS)
+        return body
+
+    client.damages("readrecords", answer_late)
+    before = set(threading.enumerate())
+    running = reader(client, id_).start()
+    assert asking.wait(PATIENCE_SECONDS)
+    client.fails("heartbeat", *[Rejected("no right", code="OTSPermissionDenied")] * 3)
+    threading.Timer(0.3, may_answer.set).start()
+    with pytest.raises(Rejected):
+        running.take(PATIENCE_SECONDS)
+    running.close()
+
+    left = set(threading.enumerate()) - before
+    assert [one.name for one in left if one.name.startswith("tunnel ")] == []
 
 
 # ---- channels come and go
