@@ -47,7 +47,7 @@ class TableDoor:
         """:raises SpecError: the table is missing, or not such as the tunnel can be drained into."""
         target, warehouse = self.target, self.warehouse
         partitions = target.partitions
-        if partitions.base is None and self.job.tunnel.type is not TunnelType.STREAM:
+        if partitions.base is None and self.job.tunnel.type != TunnelType.STREAM:
             hint = "write base_partition: pt=base"
             told = "the tunnel also tells rows of the table, which have no time and so no partition"
             raise SpecError([Problem(told, hint, "sink.base_partition")])

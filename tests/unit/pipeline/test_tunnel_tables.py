@@ -124,7 +124,7 @@ def sink_of(tables: MemoryTables, mode: str, source: MemorySource | None = None,
         id="tunnel",
         name="n",
         table="t",
-        type=target.pop("type", TunnelType.STREAM),
+        type=target.pop("type", TunnelType.STREAM).value,  # as the service says it
         instance="i",
         stream_id="s",
         stage="ProcessStream",
@@ -191,6 +191,16 @@ def test_rows_of_the_table_need_a_partition():
             partitions=Partitions(None, BY_DAY.of_time),
             type=TunnelType.BASE_AND_STREAM,
         )
+
+
+def test_changes_alone_need_no_base_partition():
+    tables = MemoryTables(partitioned_by=("pt",))
+    sink = sink_of(tables, "stream", partitions=Partitions(None, BY_DAY.of_time))
+
+    receipt = sink.write(AT, [batch((Action.PUT, changed(1, 1, micros=1)))])
+
+    assert receipt.rows == 1
+    assert [place.spec for place, _ in tables.streams] == ["pt=001"]
 
 
 def test_of_the_changes_of_a_key_the_last_counts_and_updates_are_read():
