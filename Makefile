@@ -13,7 +13,7 @@ help:            ## what can be made here
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
 $(READY): pyproject.toml $(CONSTRAINTS) build_native.py $(wildcard airflow_tablestore/native/*.[ch])
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.12")'
 	@echo "Installing into $(VENV) (once, about a minute) ..."
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
@@ -23,7 +23,7 @@ $(E2E): $(READY)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[e2e]"
 	@touch $@
 
-demo: $(READY)   ## emulator + real Airflow + every pipeline of dags/, then compare every row (two minutes)
+demo: $(READY)   ## emulator + real Airflow + every pipeline of dags/, then compare every row (two or three minutes)
 	@$(BIN)/python -m tests.system.demo
 
 test: $(READY)   ## every test that needs no cloud account, in under ten minutes
