@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from contextlib import closing
 
+from airflow_tablestore.cli.services import opened
 from airflow_tablestore.cli.session import FAILED, OK, Session, moment_of
 from airflow_tablestore.client import Client
 from airflow_tablestore.errors import Problem, SpecError
@@ -15,15 +16,24 @@ from airflow_tablestore.pipeline.verify.report import Estimate, VerifyReport
 from airflow_tablestore.pipeline.verify.verify import VerifyServices, estimate
 from airflow_tablestore.pipeline.verify.verify import verify as compared
 from airflow_tablestore.spec import load
-from airflow_tablestore.spec.build_verify import Verification, verification
+from airflow_tablestore.spec.build_verify import Verification, of_export, verification
+from airflow_tablestore.spec.kinds.full_export import FullExportSpec
+from airflow_tablestore.spec.maxcompute_sink import MaxComputeSink
 
 
 def verify(arguments: Namespace, session: Session) -> int:
     """Compare, or tell what that would cost; exits with 1 when something differs."""
     spec = load(arguments.spec)
     moment = moment_of(arguments, session, spec.timezone)
-    wanted = verification(spec, run_date=moment, run=arguments.export_run or "", most_named=_most(arguments.most))
-    found = _done(wanted, session, is_dry=arguments.dry_run)
+    most, run = _most(arguments.most), arguments.export_run or ""
+    if isinstance(spec, FullExportSpec) and isinstance(spec.sink, MaxComputeSink):
+        with opened(spec, moment, session, session.tell) as export:
+            job = of_export(export.export, run=run, most_named=most)
+            services = VerifyServices(export.services.client, export.services.store, export.services.ledger)
+            found = estimate(job, services) if arguments.dry_run else compared(job, services)
+    else:
+        wanted = verification(spec, run_date=moment, run=run, most_named=most)
+        found = _done(wanted, session, is_dry=arguments.dry_run)
     if arguments.json:
         session.say(json.dumps(found.to_json(), ensure_ascii=False))
     else:

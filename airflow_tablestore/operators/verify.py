@@ -1,4 +1,4 @@
-"""Whether a table holds what a full export has published from it, as one task.
+"""Whether what a full export has published, or loaded into MaxCompute, is what its table holds, as one task.
 
 Thin: it builds the comparison from its arguments, calls one function of `pipeline.verify` and returns its report.
 """
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class VerifyOperator(FullExportTask):
     """Lays a table beside its published full export: counts and checksums by key range, then the keys that differ.
 
-    Takes the `source` and `sink` of the export; to look at a restored table, name that one in `source`. Reads the table
+    Takes the `source` and `sink` of the export, objects in OSS or a MaxCompute table; to look at a restored table, name that one in `source`. Reads the table
     and the objects once, and again what differs. Returns the report; fails when something differs, unless `fails` is
     False. Whatever was written to the table since the export differs.
 
+    :param pipeline: that of the export, whose pinned columns a load of MaxCompute has.
     :param export_run: one of several runs that were appended to the prefix; by default the last one.
     :param estimates: only tell what the comparison would read: rows, requests, read capacity units.
     :param fails: whether a difference fails the task.
@@ -55,7 +56,7 @@ class VerifyOperator(FullExportTask):
 
         with self.open(context) as run:
             job = of_export(run.export, run=self.export_run, most_named=self.most_named)
-            services = VerifyServices(run.services.client, run.services.store)  # type: ignore[arg-type]  # no table's
+            services = VerifyServices(run.services.client, run.services.store, run.services.ledger)
             PublishedObjectsLink.remember(context, run.place.url(run.export.target))
             found = estimate(job, services) if self.estimates else verify(job, services)
         told = list(found.lines())

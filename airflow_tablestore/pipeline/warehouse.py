@@ -70,6 +70,14 @@ class Upload:
     most_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A session that reads the rows of a place as they were when it was begun."""
+
+    id: str
+    rows: int
+
+
 Body = Callable[[], Iterator[bytes]]
 """Gives a block's bytes, again and again: a request that failed is made once more."""
 
@@ -160,6 +168,17 @@ class Warehouse(Protocol):
         :raises StartOver: the session, the table or the partition is not what it was (task "plan").
         :raises RetryLater: nobody knows whether it happened; the session's status tells.
         """
+        ...
+
+    def begin_reading(self, place: Partition) -> Download:
+        """A look at the rows as they are now.
+
+        :raises Rejected: there is no such table or partition.
+        """
+        ...
+
+    def read(self, place: Partition, download_id: str, columns: Sequence[str], begin: int, count: int) -> bytes:
+        """Some rows of a look: Arrow record batch messages without a schema, their columns in the table's order."""
         ...
 
     def stream(self, place: Partition, slots: int) -> RowStream:

@@ -10,7 +10,7 @@ from airflow_tablestore.pipeline.full_export.export import FullExport
 from airflow_tablestore.pipeline.restore.job import PublishedSource
 from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.verify.report import MOST_NAMED
-from airflow_tablestore.pipeline.verify.verify import Verify
+from airflow_tablestore.pipeline.verify.verify import Verify, VerifyLoad
 from airflow_tablestore.spec.build import full_export
 from airflow_tablestore.spec.build_restore import restore
 from airflow_tablestore.spec.common import PipelineSpec
@@ -22,7 +22,7 @@ from airflow_tablestore.spec.kinds.restore import RestoreSpec
 class Verification:
     """A comparison, and the connections of its two sides."""
 
-    job: Verify
+    job: Verify | VerifyLoad
     connection: str
     store_connection: str
     bucket: str
@@ -56,13 +56,15 @@ def verification(
     return Verification(job, spec.sink.connection, spec.source.connection, spec.source.bucket)
 
 
-def of_export(export: FullExport, *, run: str = "", most_named: int = MOST_NAMED) -> Verify:
-    """The comparison of an export's table with what it has published.
+def of_export(export: FullExport, *, run: str = "", most_named: int = MOST_NAMED) -> Verify | VerifyLoad:
+    """The comparison of an export's table with what it has published, or loaded.
 
-    :raises SpecError: it goes into a table of MaxCompute.
+    :raises SpecError: a run is named, and the export goes into a table, which keeps no runs apart.
     """
     if not isinstance(export.target, ObjectTarget):
-        told = "verify reads objects in OSS; a MaxCompute table cannot be read back here"
-        raise SpecError([Problem(told, "compare COUNT(*) there with the rows of the run's report", path="sink.type")])
+        if run:
+            told = "rows of several runs are not told apart in a table"
+            raise SpecError([Problem(told, "leave the run out: the partition is compared as it is", "sink.type")])
+        return VerifyLoad(export, most_named)
     source = export.source
     return Verify(source.table, export.target.prefix, run, export.limits, source.asks_compact, most_named)

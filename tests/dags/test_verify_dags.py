@@ -80,8 +80,20 @@ def test_an_estimate_compares_nothing(cloud, sides, exported):
     assert (report["rows"], report["published"], report["objects"]) == (30, 30, 1)
 
 
-def test_a_table_of_maxcompute_is_refused(cloud):
-    sink = {"type": "maxcompute", "table": "orders", "truncate": True}
+def test_a_load_of_maxcompute_is_verified(cloud, tmp_path):
+    cloud.sql("drop table if exists orders_verified")
+    sink = {"type": "maxcompute", "table": "orders_verified", "truncate": True, "create_table": True}
+    spec = tmp_path / "load.yaml"
+    spec.write_text(
+        "pipeline: loaded\nkind: full_export\nsource: {table: orders}\n"
+        "sink: {type: maxcompute, table: orders_verified, truncate: true, create_table: true}\n"
+    )
+    assert main(["run", str(spec)], Session(out=io.StringIO(), err=io.StringIO())) == OK
+    wanted = {"pipeline": "loaded", "source": {"table": "orders"}, "sink": sink}
 
-    with pytest.raises(AirflowFailException, match="cannot be read back"):
-        execute(VerifyOperator(task_id="verify", source={"table": "orders"}, sink=sink))
+    report, _ = execute(VerifyOperator(task_id="verify", **wanted))
+    assert (report["is_same"], report["rows"], report["published"]) == (True, 30, 30)
+
+    cloud.put_rows("orders", [{"id": 3, "city": "elsewhere"}])
+    with pytest.raises(AirflowFailException, match=r"1 in both, with other cells: id=3 \(city\)"):
+        execute(VerifyOperator(task_id="verify", **wanted))

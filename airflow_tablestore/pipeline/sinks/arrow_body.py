@@ -1,4 +1,5 @@
-"""The body of a block: Arrow record batch messages, without their schema, in checksummed chunks.
+"""The body of a block, and of rows that are read: Arrow record batch messages, without their schema, in checksummed
+chunks.
 
 The chunk's size (uint32, big endian) comes first, then chunks, each with its CRC32C behind it; last the CRC32C of all.
 The tunnel's own client needs pandas for this. Source: bodies that pyodps sends, in tests/vectors/maxcompute.json.
@@ -30,6 +31,27 @@ def framed(pieces: Iterable[bytes], chunk_bytes: int = CHUNK_BYTES) -> Iterator[
             yield chunk + crc32.iscsi(chunk).to_bytes(4, "big")
         del held[:whole]
     yield bytes(held) + total.to_bytes(4, "big")
+
+
+def unframed(body: bytes) -> bytes:
+    """The messages that a body carries.
+
+    :raises ValueError: it is cut or damaged.
+    """
+    size, view, total = int.from_bytes(body[:4], "big"), memoryview(body)[4:], 0
+    if len(body) < 8 or not size:
+        raise ValueError("the body is cut short")
+    pieces: list[bytes] = []
+    while len(view) > size + 4:
+        piece, told, view = bytes(view[:size]), bytes(view[size : size + 4]), view[size + 4 :]
+        if crc32.iscsi(piece) != int.from_bytes(told, "big"):
+            raise ValueError("a chunk does not match its checksum")
+        total = crc32.iscsi(piece, total)
+        pieces.append(piece)
+    last, told = bytes(view[:-4]), bytes(view[-4:])
+    if len(last) == size or crc32.iscsi(last, total) != int.from_bytes(told, "big"):
+        raise ValueError("the body does not match its checksum, or is cut short")
+    return b"".join((*pieces, last))
 
 
 def empty() -> Iterator[bytes]:

@@ -26,11 +26,13 @@ from odps.tunnel import TableTunnel
 from odps.tunnel.tabletunnel import TableUploadSession
 
 from airflow_tablestore.errors import ProtocolError, Rejected, RetryLater, StartOver
+from airflow_tablestore.pipeline.sinks.arrow_body import unframed
 from airflow_tablestore.pipeline.sinks.maxcompute_errors import GONE, code_of, translated
 from airflow_tablestore.pipeline.sinks.maxcompute_rows import MaxComputeStream, MaxComputeUpserts, calling
 from airflow_tablestore.pipeline.target import BlockCompression
 from airflow_tablestore.pipeline.warehouse import (
     Body,
+    Download,
     Partition,
     TableColumn,
     TableShape,
@@ -183,6 +185,36 @@ class MaxCompute:
     def commit(self, place: Partition, upload_id: str, blocks: Sequence[int]) -> None:
         """Make all blocks rows of the partition, at once."""
         self._told("CommitUpload", place, "post", {"uploadid": upload_id})
+
+    # ---- rows that are read back
+
+    def begin_reading(self, place: Partition) -> Download:
+        """A look at the rows as they are now."""
+        headers = TableUploadSession.get_common_headers(content_length=0)
+
+        def begin() -> Download:
+            content = self._ask("post", place, {"downloads": ""}, headers, "")
+            try:
+                told = json.loads(content)
+                return Download(told["DownloadID"], int(told["RecordCount"]))
+            except (LookupError, TypeError, ValueError) as error:
+                raise ProtocolError(f"BeginDownload: MaxCompute told no download session: {error!r}") from error
+
+        return self._repeat("BeginDownload", place, begin)
+
+    def read(self, place: Partition, download_id: str, columns: Sequence[str], begin: int, count: int) -> bytes:
+        """Some rows of a look, as Arrow messages; a damaged answer is asked for again."""
+        params = {"downloadid": download_id, "rowrange": f"({begin},{count})", "columns": ",".join(columns)}
+        params |= {"data": "", "arrow": ""}
+        headers = TableUploadSession.get_common_headers(content_length=0)
+
+        def read() -> bytes:
+            try:
+                return unframed(self._ask("get", place, params, headers, None))
+            except ValueError as error:
+                raise ConnectionError(f"damaged rows: {error}") from error
+
+        return self._repeat("ReadRows", place, read)
 
     # ---- rows that flow
 

@@ -6,6 +6,7 @@ A reason never holds the value, since reasons are kept where values may not be.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -240,3 +241,16 @@ RULES: Mapping[tuple[str, str], Rule] = {
 }
 """By the type in Tablestore and the rule of the column's type: `int` is BIGINT, INT, SMALLINT and TINYINT, `string`
 STRING, VARCHAR and CHAR, `timestamp` also TIMESTAMP_NTZ."""
+
+KEYS_BACK: Mapping[tuple[str, str], Callable[[Any], int | str | bytes]] = {
+    ("integer", "int"): int,
+    ("integer", "double"): int,
+    ("integer", "float"): int,
+    ("integer", "decimal"): int,
+    ("integer", "string"): int,
+    ("string", "string"): str,
+    ("string", "binary"): lambda value: bytes(value).decode(),
+    ("binary", "binary"): bytes,
+    ("binary", "string"): lambda value: base64.b64decode(value, validate=True),
+}
+"""How a key column is read back from the table's column; from other types it cannot be. May raise ValueError."""

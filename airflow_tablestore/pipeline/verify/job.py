@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from airflow_tablestore.consumer.table import Sender
 from airflow_tablestore.pipeline.contract import Limits
+from airflow_tablestore.pipeline.full_export.export import FullExport
 from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.verify.report import MOST_NAMED
+
+if TYPE_CHECKING:
+    from airflow_tablestore.pipeline.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,20 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyLoad:
+    """What is compared: a table, and the table or partition of a warehouse that an export has loaded with its rows."""
+
+    export: FullExport
+    most_named: int = MOST_NAMED
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyServices:
-    """The instance of the table, and the bucket of the objects."""
+    """The instance of the table, and the bucket of the objects or the project of the loaded table.
+
+    `ledger` is the instance that keeps which columns a load has; only for a load.
+    """
 
     client: Sender
-    store: Store
+    store: Store | Warehouse
+    ledger: Sender | None = None

@@ -106,7 +106,8 @@ class VerifyReport:
     def lines(self) -> Iterator[str]:
         """For people."""
         word = "the same" if self.is_same else "not the same"
-        yield f"Table {self.table} and run {self.run or '-'} at {self.place} are {word}."
+        run = f"run {self.run} at " if self.run else ""
+        yield f"Table {self.table} and {run}{self.place} are {word}."
         yield f"  {self.rows:,} rows in the table, {self.published:,} published"
         if self.dirty:
             yield f"  {self.dirty:,} rows of the table are dirty records, which are not exported"
@@ -160,6 +161,9 @@ class Estimate:
         about = "" if self.is_counted else "about "
         yield f"Table {self.table}: {about}{self.rows:,} rows, {about}{self.bytes:,} bytes"
         yield f"  {about}{self.requests:,} requests, {about}{self.read_units:,} read capacity units"
-        yield f"Run {self.run or '-'} at {self.place}: {self.published:,} rows in {self.objects:,} objects"
-        yield f"  {self.object_bytes:,} bytes, {self.object_requests:,} requests"
+        if self.objects or self.run:
+            yield f"Run {self.run or '-'} at {self.place}: {self.published:,} rows in {self.objects:,} objects"
+            yield f"  {self.object_bytes:,} bytes, {self.object_requests:,} requests"
+        else:
+            yield f"Loaded at {self.place}: {self.published:,} rows, at least {self.object_requests:,} requests"
         yield "Key ranges that differ are read a second time. Nothing was compared."

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from airflow_tablestore.consumer.table import KeyRange, Sender, cut_by_size, full_range
 from airflow_tablestore.errors import Problem, ProtocolError, Rejected, SpecError, StartOver
@@ -20,14 +20,23 @@ from airflow_tablestore.pipeline.full_export.plan import Slice, key_from_json
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
 from airflow_tablestore.pipeline.restore.job import PublishedSource
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
-from airflow_tablestore.pipeline.sources.objects import Found, ListedObject, ObjectReader, ObjectRows, find, others_of
+from airflow_tablestore.pipeline.sources.objects import (
+    READ_BYTES,
+    Found,
+    ListedObject,
+    ObjectReader,
+    ObjectRows,
+    find,
+    others_of,
+)
 from airflow_tablestore.pipeline.sources.table import TableSlice
+from airflow_tablestore.pipeline.store import Store
 from airflow_tablestore.pipeline.throttle import Throttle
 from airflow_tablestore.pipeline.verify.checksums import Spans
 from airflow_tablestore.pipeline.verify.job import Verify, VerifyServices
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.row import KeyValue, PrimaryKey, Row, Value
-from airflow_tablestore.wire.table import MEBIBYTE, RangePage, compute_split_points, describe_table
+from airflow_tablestore.wire.table import MEBIBYTE, RangePage, TableDescription, compute_split_points, describe_table
 
 T = TypeVar("T")
 
@@ -45,6 +54,28 @@ class Ready:
     ranges: tuple[KeyRange, ...]
     estimates: tuple[int, ...]
 
+    @property
+    def run(self) -> str:
+        return self.found.run
+
+    @property
+    def published(self) -> int:
+        """Rows, as the manifest says."""
+        return self.found.rows
+
+    @property
+    def objects(self) -> int:
+        return len(self.found.objects)
+
+    @property
+    def object_bytes(self) -> int:
+        return sum(one.bytes for one in self.found.objects)
+
+    @property
+    def reads(self) -> int:
+        """Requests that bring all of it."""
+        return sum(1 + -(-one.bytes // READ_BYTES) for one in self.found.objects)
+
 
 def survey(job: Verify, services: VerifyServices) -> Ready:
     """Both sides looked at; nothing is compared yet.
@@ -52,7 +83,8 @@ def survey(job: Verify, services: VerifyServices) -> Ready:
     :raises SpecError: there is no export of a table's rows, or the table has another key.
     :raises ProtocolError: objects are missing or not those that the manifest lists.
     """
-    store, place = services.store, services.store.uri(job.prefix)
+    store = cast("Store", services.store)
+    place = store.uri(job.prefix)
     manifest = read_manifest(store, job.prefix)
     run = job.run or _last_run(manifest)
     found = find(store, PublishedSource(job.prefix, run))
@@ -63,15 +95,19 @@ def survey(job: Verify, services: VerifyServices) -> Ready:
         theirs, ours = (", ".join(f"{k.name} ({k.type})" for k in keys) for keys in (found.keys, table.keys))
         hint = "name the table that the export was made from, or one of the same key"
         raise SpecError([Problem(f"the export at {place} has the key {theirs}, table {job.table} {ours}", hint)])
-    whole = full_range(table, _parts(manifest.begin), _parts(manifest.end))
-    spans: list[tuple[KeyRange, int]] = [(whole, 0)]
+    spans = divided(services.client, table, full_range(table, _parts(manifest.begin), _parts(manifest.end)))
+    return Ready(place, manifest.schema, found, tuple(s[0] for s in spans), tuple(s[1] for s in spans))
+
+
+def divided(client: Sender, table: TableDescription, whole: KeyRange) -> list[tuple[KeyRange, int]]:
+    """The range in parts of about SPAN_BYTES, with their estimated bytes; one of 0 where the service gives none."""
     try:
-        points = services.client.send(compute_split_points(job.table, SPAN_BYTES))
-        spans = cut_by_size(table, whole, points, SPAN_BYTES)
+        points = client.send(compute_split_points(table.name, SPAN_BYTES))
     except Rejected as error:
         if error.code not in UNSUPPORTED:
             raise
-    return Ready(place, manifest.schema, found, tuple(s[0] for s in spans), tuple(s[1] for s in spans))
+        return [(whole, 0)]
+    return cut_by_size(table, whole, points, SPAN_BYTES)
 
 
 def _last_run(manifest: Manifest | None) -> str:
