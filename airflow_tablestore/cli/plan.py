@@ -96,7 +96,7 @@ def _preview(ready: OpenExport) -> Preview:
     export, services = ready.export, ready.services
     pinned = pinned_schema(export, services)
     table = services.client.send(describe_table(export.source.table))
-    splits = divide(services.client, export.source, table, workers=export.limits.workers)
+    splits = divide(services.client, export.source, table, limits=export.limits)
     split_bytes = _estimates(services.client, table, splits)
     rows, count, is_counted = _size(services.client, table, splits, sum(split_bytes))
     standing = sink_of(export, services).standing()

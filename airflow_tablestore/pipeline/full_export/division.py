@@ -1,7 +1,8 @@
 """A table's range, divided: splits for tasks, slices for the threads inside them.
 
 The service says where to cut (ComputeSplitPointsBySize); the author may say it too, or give the number of tasks. About
-a gibibyte is a task, a quarter of that a slice. Where the service does not cut, there is one split of one slice.
+a gibibyte is a task, a quarter of that a slice; in a smaller task slices are smaller, so that each thread has one.
+Where the service does not cut, there is one split of one slice.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import pairwise
 
 from airflow_tablestore.consumer.table import KeyRange, Sender, cut_at, cut_by_size, full_range
 from airflow_tablestore.errors import Rejected
+from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.full_export.plan import Slice, Split
 from airflow_tablestore.pipeline.selection import TableSelection
 from airflow_tablestore.wire.row import Bound, KeyValue, PrimaryKey
@@ -28,6 +30,9 @@ FINER_BYTES = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
 
 LEAST_SLICE_BYTES = 64 * MIB
 """A slice makes an object at least: many small ones are what readers of object stores suffer from."""
+
+THREADS_BYTES = 16 * MIB
+"""What slices for threads are put together from: a quarter of the smallest, so that they come out about alike."""
 
 MOST_SLICES = 99
 """Of one split: a slice's number has two digits in an object's name."""
@@ -46,12 +51,12 @@ def divide(
     selection: TableSelection,
     description: TableDescription,
     *,
-    workers: int = 0,
+    limits: Limits,
     most_splits: int = 1024,
 ) -> tuple[Split, ...]:
     """The splits of a selection, in the direction of its range. At least one, at most `most_splits`.
 
-    :param workers: the number of tasks that the limits ask for; the selection's own number goes first.
+    :param limits: its number of tasks counts where the selection has none of its own.
     :raises SpecError: a range or a split point that does not fit the table.
     """
     whole = full_range(description, selection.begin, selection.end)
@@ -59,7 +64,7 @@ def divide(
     if selection.points:
         groups = [points.cut(part, SLICE_BYTES) for part in cut_at(description, whole, selection.points)]
     else:
-        slices, wanted = points.cut(whole, SLICE_BYTES), selection.tasks or workers
+        slices, wanted = points.cut(whole, SLICE_BYTES), selection.tasks or limits.workers
         for finer in FINER_BYTES:
             if len(slices) >= wanted or not points.is_supported:
                 break
@@ -73,9 +78,22 @@ def divide(
     is_guess = _is_guess([part for group in groups for part in group])
     most = max(1, min(MOST_SLICES, MOST_SLICES_IN_ALL // len(groups)))
     groups = [_few(group, most) for group in groups]
+    if sum(map(len, groups)) <= MOST_MEASURED:
+        groups = [_for_threads(group, min(threads_for(limits), most), points) for group in groups]
     if is_guess and points.is_supported:
         groups = _measured(groups, points)
     return tuple(Split(number, _label(number, len(groups), group), group) for number, group in enumerate(groups))
+
+
+MEMORY_BASE_MB, MEMORY_PER_THREAD_MB = 120, 45
+"""What the interpreter with pyarrow takes, and what a slice takes on its way: a page, a row group, a part."""
+
+
+def threads_for(limits: Limits) -> int:
+    """How many slices of a split are read at once."""
+    if not limits.memory_mb:
+        return max(1, limits.threads)
+    return max(1, min(limits.threads, (limits.memory_mb - MEMORY_BASE_MB) // MEMORY_PER_THREAD_MB))
 
 
 class _Points:
@@ -170,6 +188,21 @@ def _few(group: tuple[Slice, ...], most: int) -> tuple[Slice, ...]:
     if len(made) > 1 and _bytes(made[-1]) < least // 2:
         made[-2:] = [made[-2] + made[-1]]
     return tuple(_one(neighbours) for neighbours in made)
+
+
+def _for_threads(group: tuple[Slice, ...], threads: int, points: _Points) -> tuple[Slice, ...]:
+    """The same range in a slice for each thread, as far as none is smaller than LEAST_SLICE_BYTES.
+
+    What a stream of pages brings is bounded by the service's time for one, and not by this machine: a thread without a
+    slice is speed given away.
+    """
+    if len(group) >= threads:
+        return group
+    parts = points.cut(_one(group).range, THREADS_BYTES)
+    count = min(threads, _bytes(parts) // LEAST_SLICE_BYTES)
+    if len(group) >= count:
+        return group
+    return tuple(_one(neighbours) for neighbours in _grouped(parts, count))
 
 
 def _one(neighbours: Sequence[Slice]) -> Slice:

@@ -201,7 +201,7 @@ def _pinned_and_divided(
 
     source = export.source
     description = services.client.send(describe_table(source.table))
-    splits = divide(services.client, source, description, workers=export.limits.workers, most_splits=most_splits)
+    splits = divide(services.client, source, description, limits=export.limits, most_splits=most_splits)
     ranges = [part.range for split in splits for part in split.slices]
     pinned = pin_schema(services.client, source, description, ranges, earlier)
     _output(export, pinned.schema)
@@ -248,6 +248,7 @@ def _export(
     tasks: int,
 ) -> tuple[SplitReport, ...]:
     """Upload the rows of some splits, their slices side by side."""
+    from airflow_tablestore.pipeline.full_export.division import threads_for
     from airflow_tablestore.pipeline.run import keep_memory_flat, side_by_side, stopped_by
 
     began = time.monotonic()
@@ -258,7 +259,7 @@ def _export(
     dirty = DirtyRecords(export.limits.errors)
     jobs = _jobs(export, services, head, splits, attempt, progress, tasks, stop, dirty)
     try:
-        receipts = side_by_side((job.carry for job in jobs), _threads(export.limits), stop)
+        receipts = side_by_side((job.carry for job in jobs), threads_for(export.limits), stop)
     except BaseException:  # also Ctrl-C: the slices that were finished already are of no use without the others
         for job in jobs:
             job.abort()
@@ -317,16 +318,6 @@ def _report(claim: int, split: int, done: Sequence[tuple[_Job, Receipt]], second
         others=sum(job.counts()[1] for job, _ in own),
         seconds=seconds,
     )
-
-
-MEMORY_BASE_MB, MEMORY_PER_THREAD_MB = 120, 45
-"""What the interpreter with pyarrow takes, and what a slice takes on its way: a page, a row group, a part."""
-
-
-def _threads(limits: Limits) -> int:
-    if not limits.memory_mb:
-        return max(1, limits.threads)
-    return max(1, min(limits.threads, (limits.memory_mb - MEMORY_BASE_MB) // MEMORY_PER_THREAD_MB))
 
 
 def _of_plan(head: PlanHead, reports: Sequence[SplitReport]) -> list[SplitReport]:

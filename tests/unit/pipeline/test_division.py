@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from airflow_tablestore.errors import Rejected, SpecError
+from airflow_tablestore.pipeline.contract import Limits
 from airflow_tablestore.pipeline.full_export.division import MIB, MOST_SLICES, MOST_SLICES_IN_ALL, divide
 from airflow_tablestore.pipeline.selection import TableSelection
 from airflow_tablestore.wire.proto import table_pb2
@@ -19,8 +20,9 @@ def points(*numbers: int):
 
 
 def splits(table: MemoryTable, **how):
-    workers, most = how.pop("workers", 0), how.pop("most_splits", 1024)
-    return divide(table, TableSelection("t", **how), table.description, workers=workers, most_splits=most)
+    limits = Limits(workers=how.pop("workers", 0), threads=how.pop("threads", 1))
+    most = how.pop("most_splits", 1024)
+    return divide(table, TableSelection("t", **how), table.description, limits=limits, most_splits=most)
 
 
 def ends(made):
@@ -146,6 +148,30 @@ def test_an_estimate_that_would_be_a_guess_is_left_out():
 
     assert len(made) == 100
     assert estimated(made) == 0
+
+
+@pytest.mark.parametrize(("mebibytes", "slices"), [(40, 1), (100, 1), (150, 2), (300, 4), (700, 4), (1000, 4)])
+def test_each_thread_has_a_slice_of_a_small_table(mebibytes, slices):
+    made = splits(SizedTable(mebibytes), threads=4)
+
+    assert [len(split.slices) for split in made] == [slices]
+    assert_without_gap(made)
+    assert ends(made) == ["Bound.INF_MIN", "Bound.INF_MAX"]
+
+
+def test_the_slices_for_threads_are_about_alike():
+    made = splits(SizedTable(400), threads=4)
+
+    sizes = [part.estimated_bytes // MIB for split in made for part in split.slices]
+    assert min(sizes) >= 64
+    assert max(sizes) <= 2 * min(sizes)
+
+
+def test_threads_divide_what_an_author_has_divided_too():
+    made = splits(SizedTable(400), points=(200,), threads=2)
+
+    assert [len(split.slices) for split in made] == [2, 2]
+    assert_without_gap(made)
 
 
 @pytest.mark.slow
