@@ -300,7 +300,7 @@ DELIVERY = Group(
         Command(
             "update",
             "give a task that stands the spec's definition",
-            "Changes where a task delivers and what. Its type stays; delivery/on_drift: recreate changes that too.",
+            "Changes where a task delivers and what. Its type stays; on_drift: recreate and create change that.",
             (SPEC, JSON),
             "airflow_tablestore.cli.delivery:update",
         ),

@@ -97,15 +97,16 @@ def delete(arguments: Namespace, session: Session) -> int:
 def audit(arguments: Namespace, session: Session) -> int:
     """Lay what was delivered into a folder beside the table; exits with 1 when something is missing."""
     spec = _spec(arguments.spec)
-    task = delivery_wish(spec).task
-    place = partition(task.destination.prefix, _moment(arguments.partition, spec, session), spec.timezone)
+    wish = delivery_wish(spec)
+    task = wish.task
+    place = partition(task.destination.prefix, _moment(arguments.partition, spec, session), spec.folder_zone)
     connection = spec.audit.connection if spec.audit else "oss_default"
     end = oss_endpoint(session.connection(connection), task.destination.bucket)
     with (
         _client(spec.source.connection, session) as client,
         closing(ObjectStore(end, task.destination.bucket)) as store,
     ):
-        found = audited(client, store, task, place)
+        found = audited(client, store, task, place, wish.optional)
     if arguments.json:
         session.say(json.dumps(found.to_json()))
     else:

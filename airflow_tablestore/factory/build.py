@@ -128,7 +128,7 @@ def _delivery(data: Mapping[str, Any], spec: Any) -> None:
             partition=RUN_MOMENT if wait.partition else None,
             bucket=its.bucket,
             prefix=its.prefix,
-            zone=spec.timezone,
+            zone=spec.folder_zone,
             stuck_after=wait.stuck_after,
             timeout=wait.timeout.total_seconds(),
             poke_interval=wait.poll.total_seconds(),

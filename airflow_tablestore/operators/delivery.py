@@ -63,7 +63,7 @@ class DefinedDeliveryOperator(BaseOperator):
 
     :param source: what a spec has under `source`: table, connection.
     :param delivery: what a spec has under `delivery`: task, type, bucket, endpoint, prefix, role, schema.
-    :param timezone: the zone in which the service fills in time variables.
+    :param timezone: the zone in which the service fills in time variables, unless `delivery` has its own.
     """
 
     template_fields: Sequence[str] = ("source", "delivery")
@@ -212,9 +212,9 @@ class AuditDeliveryOperator(DefinedDeliveryOperator):
 
         with self.open() as (client, wish):
             oss, to = ObjectStoreHook(self.oss_conn_id), wish.task.destination
-            place = partition_of(to.prefix, self.partition, self.timezone)
+            place = partition_of(to.prefix, self.partition, self.spec().folder_zone)
             with closing(oss.store(to.bucket)) as store:
-                found = audit(client, store, wish.task, place)
+                found = audit(client, store, wish.task, place, wish.optional)
             PublishedObjectsLink.remember(context, oss.objects_url(to.bucket, place.prefix))
         for line in found.lines():
             self.log.info("%s", line)

@@ -36,7 +36,7 @@ class DeliveryTaskSensor(BaseSensorOperator):
 
     :param table: the table that is delivered.
     :param task_name: the task's name.
-    :param phase: "full" or "incremental": this one or a later one.
+    :param phase: "full" or "incremental": this one or a later one. A BaseTask is always awaited until it is done.
     :param reached: everything written before this was delivered; a template with a zone, such as
         "{{ data_interval_end }}".
     :param max_lag: longest time that delivery may be behind.
@@ -127,8 +127,9 @@ class DeliveryTaskSensor(BaseSensorOperator):
         return self._told(context, _found(event))
 
     def poke(self, context: Context) -> PokeReturnValue:
-        started = context["ti"].start_date or datetime.now(UTC)
-        answer = self._ask(started)
+        ti = context["ti"]
+        first = ti.get_first_reschedule_date(context) if self.reschedule else ti.start_date
+        answer = self._ask(first or datetime.now(UTC))
         return PokeReturnValue(answer is not None, None if answer is None else _found(answer))
 
     def _trigger(self, since: datetime) -> DeliveryTaskTrigger:

@@ -76,10 +76,12 @@ def with_(definition, **changes):
 class TaskInstance:
     """What operators and sensors use of a task instance."""
 
-    start_date = datetime.now(UTC)
-
-    def __init__(self):
+    def __init__(self, first_asked=None):
+        self.start_date, self.first_asked = datetime.now(UTC), first_asked
         self.pushed = {}
+
+    def get_first_reschedule_date(self, context):
+        return self.first_asked
 
     def xcom_push(self, key, value):
         self.pushed[key] = value
@@ -203,6 +205,26 @@ def test_a_task_that_never_begins_ends_the_wait(cloud, definition):
 
 
 @pytest.mark.slow
+def test_a_sensor_that_is_rescheduled_knows_when_it_first_asked(cloud, definition):
+    cloud.emulator.tablestore_service().deliveries.hold(cloud.instance, TABLE, TASK)
+    execute(CreateDeliveryTaskOperator(task_id="create", **definition))
+    given = {**context(), "ti": TaskInstance(first_asked=datetime.now(UTC) - timedelta(hours=1))}
+
+    with pytest.raises(AirflowFailException, match="has not left the phase init"):
+        sensor(deferrable=False, mode="reschedule").execute(given)
+
+
+@pytest.mark.slow
+def test_a_base_task_is_awaited_until_all_rows_are_delivered(cloud, definition):
+    execute(CreateDeliveryTaskOperator(task_id="create", **with_(definition, type="BaseTask")))
+
+    told, _ = waited(sensor(phase="full"))
+
+    assert (told["phase"], told["lag_seconds"]) == ("incremental", None)
+    assert len(cloud.objects()) == 1
+
+
+@pytest.mark.slow
 def test_a_task_that_was_never_made_ends_the_wait(cloud):
     with pytest.raises(AirflowFailException, match="somebody has deleted it"):
         waited(sensor())
@@ -319,3 +341,14 @@ def test_prefixes_reach_the_operators_as_they_are(tmp_path, serialised):
 
     assert "a/$yyyy/$MM/$dd" in serialised(dag)
     assert dag.task_dict["wait"].prefix == "a/$yyyy/$MM/$dd"
+
+
+def test_folders_may_have_another_zone_than_the_schedule(tmp_path):
+    file = tmp_path / "orders.yaml"
+    text = SPEC.format(bucket="backup", prefix="a/").replace("  role:", "  timezone: Asia/Shanghai\n  role:")
+    file.write_text(f"{text}timezone: Europe/Oslo\nwait: {{partition: true}}\naudit: {{}}\n")
+
+    ((dag,), errors) = import_spec(file)
+
+    wait, audit = dag.task_dict["wait"], dag.task_dict["audit"]
+    assert (errors, wait.zone, audit.delivery.value["timezone"]) == ([], "Asia/Shanghai", "Asia/Shanghai")

@@ -56,9 +56,9 @@ class Place:
         for _ in range(2):
             self.deliveries.step()
 
-    def audit(self, task, moment=None):
+    def audit(self, task, moment=None, optional=()):
         place = partition(task.destination.prefix, moment or self.cloud.emulator.now())
-        return audit(self.client, self.store, task, place)
+        return audit(self.client, self.store, task, place, optional)
 
 
 @pytest.fixture
@@ -100,6 +100,18 @@ def test_values_that_were_dropped_are_found_with_the_reason(place):
     assert any("1 values lost" in line for line in found.lines())
 
 
+def test_values_that_may_be_of_another_type_are_told_and_no_failure(place):
+    task = place.task()
+    place.settle()
+    place.cloud.put_rows("rides", [{"id": 2, "city": 7, "price": 2.5}])
+    place.settle()
+
+    found = place.audit(task, optional={"city"})
+
+    assert (found.is_whole, found.columns[1].lost, found.columns[1].allowed) == (True, 1, 1)
+    assert any("1 values lost (1 of them may be)" in line for line in found.lines())
+
+
 def test_rows_whose_files_are_gone_are_missing(place):
     task = place.task()
     place.settle()
@@ -108,6 +120,7 @@ def test_rows_whose_files_are_gone_are_missing(place):
     found = place.audit(task)
 
     assert (found.is_whole, found.files, found.missing_rows, found.examples) == (False, 0, 1, ["id=1"])
+    assert any("in another zone" in line for line in found.lines())
 
 
 def test_what_changed_later_is_no_loss_of_the_former_hour(place):

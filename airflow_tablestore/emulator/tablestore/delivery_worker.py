@@ -117,7 +117,7 @@ class Worker:
             self._begin(task, table)
         elif task.phase == pb.FULL:
             self._deliver_rows(task, table, config)
-        else:
+        elif task.type != pb.BASE:
             self._deliver_changes(task, table, config)
 
     def _trouble(self, config: pb.OSSTaskConfig) -> tuple[int, str]:
@@ -176,9 +176,9 @@ class Worker:
                     found.add(config, decode_rows(block)[0], written * 1000, len(block))
         task = self._flush(task, config, found)
         if next_key is None:
-            is_over = task.type == pb.BASE
-            reached = self._settled_nanos() if is_over and not task.reached_nanos else task.reached_nanos
-            task = replace(task, phase=pb.FULL if is_over else pb.INCR, reached_nanos=reached)
+            # a BaseTask that is done is in the next phase too: the Java SDK takes that for its end
+            reached = self._settled_nanos() if task.type == pb.BASE else task.reached_nanos
+            task = replace(task, phase=pb.INCR, reached_nanos=reached)
         self._keep(replace(task, next_key=ABOVE_ALL if next_key is None else next_key))
 
     # ---- changes

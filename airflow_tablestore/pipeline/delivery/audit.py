@@ -13,7 +13,7 @@ import io
 import struct
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -43,13 +43,18 @@ _MILLIS_FROM = 10**11
 
 @dataclass(slots=True)
 class ColumnAudit:
-    """One column: how many values arrived, how many of the table's are missing, and why."""
+    """One column: how many values arrived, how many of the table's are missing, and why.
+
+    `allowed` of the lost ones are of another type in a column whose author has said that this may be.
+    """
 
     name: str
     to: str
     type: ParquetType
+    is_optional: bool = False
     delivered: int = 0
     lost: int = 0
+    allowed: int = 0
     differing: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
@@ -61,6 +66,7 @@ class ColumnAudit:
             "type": self.type.value,
             "delivered": self.delivered,
             "lost": self.lost,
+            "allowed": self.allowed,
             "differing": self.differing,
             "reasons": dict(self.reasons),
             "examples": self.examples,
@@ -89,9 +95,13 @@ class Audit:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is missing."""
+        """Whether nothing is missing but what may be."""
         is_counted = self.missing_rows <= 0 and not (self.missing_rows < 0 and self.rows < self.table_rows)
-        return is_counted and not self.wrong_files and not any(one.lost or one.differing for one in self.columns)
+        return (
+            is_counted
+            and not self.wrong_files
+            and not any(one.lost > one.allowed or one.differing for one in self.columns)
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,6 +123,8 @@ class Audit:
             f"{self.prefix}: {self.rows} rows in {self.files} files; the table has {self.table_rows} rows that belong "
             "there" + (f", {self.missing_rows} of them are missing" if self.missing_rows > 0 else "") + "."
         )
+        if self.table_rows and not self.files:
+            yield "  No file is there. Does the service fill in the time variables in another zone (`timezone`)?"
         if self.missing_rows < 0:
             yield "  The whole key is not delivered: rows are counted, not compared."
         if self.gone_since:
@@ -124,13 +136,19 @@ class Audit:
         for one in self.columns:
             if one.lost or one.differing:
                 why = ", ".join(f"{count} {reason}" for reason, count in one.reasons.items())
-                yield f"  {one.name} as {one.to} ({one.type}): {one.lost} values lost, {one.differing} differ: {why}"
+                lost = f"{one.lost} values lost" + (f" ({one.allowed} of them may be)" if one.allowed else "")
+                yield f"  {one.name} as {one.to} ({one.type}): {lost}, {one.differing} differ: {why}"
                 yield f"    for example: {'; '.join(one.examples)}"
 
 
-def audit(client: Client, store: Store, task: DeliveryTask, partition: Partition) -> Audit:
-    """Reads the files of a partition and the whole table."""
-    columns = [ColumnAudit(c.name, c.to, c.type) for c in task.destination.columns]
+def audit(
+    client: Client, store: Store, task: DeliveryTask, partition: Partition, optional: Collection[str] = ()
+) -> Audit:
+    """Reads the files of a partition and the whole table.
+
+    :param optional: columns whose values may be of another type; what is dropped for that is told and is no failure.
+    """
+    columns = [ColumnAudit(c.name, c.to, c.type, c.name in optional) for c in task.destination.columns]
     found = Audit(store.uri(partition.prefix), columns=columns)
     table = client.send(describe_table(task.table))
     keys = _key_columns(table, task.destination.columns)
@@ -291,6 +309,7 @@ def _compare_value(row: Row, value: Value, delivered: Iterable[Any], column: Col
     if not given:
         column.lost += 1
         is_dropped = not fits(type_of(value), column.type)
+        column.allowed += is_dropped and column.is_optional
         reason = f"{type_of(value)}, which is not delivered as {column.type}" if is_dropped else "not delivered"
     elif (wanted := _comparable(value, column.type)) is not None and not any(_same(wanted, one) for one in given):
         column.differing += 1

@@ -10,6 +10,7 @@ that may fit are warnings.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -278,7 +279,7 @@ def table_faults(
         if one.name in declared:
             yield from _declared_faults(number, one.name, declared[one.name], one.type, task.table)
         elif one.name in sample.types:
-            yield from _seen_faults(number, one.name, sample, one.type, is_warning=is_optional)
+            yield from _seen_faults(number, one.name, sample, one.type, is_optional=is_optional)
         else:
             yield _unknown(("schema", number, "column"), one.name, known, sample, is_optional=is_optional)
     event = task.destination.event_time
@@ -294,18 +295,23 @@ def _declared_faults(number: int, name: str, type_: ColumnType, wanted: ParquetT
         yield _undocumented(number, name, type_, wanted)
 
 
-def _seen_faults(number: int, name: str, sample: Sample, wanted: ParquetType, *, is_warning: bool) -> Iterator[Fault]:
+def _seen_faults(number: int, name: str, sample: Sample, wanted: ParquetType, *, is_optional: bool) -> Iterator[Fault]:
     types = sample.types[name]
     wrong = {type_: count for type_, count in types.items() if not fits(type_, wanted)}
     if wrong:
         told = " and ".join(f"{count} are {type_}" for type_, count in wrong.items())
         message = f"of {types.total()} values of '{name}' that were looked at {told}; as {wanted} they would be dropped"
-        (most, _), *_ = types.most_common(1)
-        hint = f"write {DOCUMENTED[most]}" if most in wrong else "say optional: true where that is meant"
-        yield Fault(("schema", number, "type"), message, hint, is_warning)
+        yield Fault(("schema", number, "type"), message, _hint(types, wrong, is_optional=is_optional), is_optional)
     for type_ in types:
         if type_ not in wrong and wanted is not DOCUMENTED[type_]:
             yield _undocumented(number, name, type_, wanted)
+
+
+def _hint(types: Counter[ColumnType], wrong: Collection[ColumnType], *, is_optional: bool) -> str:
+    if is_optional:
+        return "optional: true allows that"
+    (most, _), *_ = types.most_common(1)
+    return f"write {DOCUMENTED[most]}" if most in wrong else "say optional: true where that is meant"
 
 
 def _undocumented(number: int, name: str, type_: ColumnType, wanted: ParquetType) -> Fault:
@@ -319,7 +325,8 @@ def _unknown(place: Place, name: str, known: Sequence[str], sample: Sample, *, i
     if not sample.rows:
         told = f"'{name}' is neither in the key nor defined, and the table has no row to look at"
         return Fault(place, told, f"did you mean '{close[0]}'?" if close else "", is_warning=True)
-    hint = f"did you mean '{close[0]}'?" if close else "if only few rows have it, say optional: true"
+    advice = "optional: true allows that" if is_optional else "if only few rows have it, say optional: true"
+    hint = f"did you mean '{close[0]}'?" if close else advice
     return Fault(place, f"none of {sample.rows} rows that were looked at has a column '{name}'", hint, is_optional)
 
 
@@ -337,7 +344,7 @@ def _event_faults(
         yield Fault(("event_time", "format"), told, hint)
 
 
-def wait_faults(type_: TaskType, phase: str | None) -> Iterator[Fault]:
+def wait_faults(type_: TaskType, *, has_max_lag: bool) -> Iterator[Fault]:
     """What a task of this type never reaches. Places are keys of `wait`."""
-    if type_ is TaskType.BASE and phase == "incremental":
-        yield Fault(("phase",), "a BaseTask never becomes incremental", "write full")
+    if type_ is TaskType.BASE and has_max_lag:
+        yield Fault(("max_lag",), "a BaseTask delivers the rows once, so it is never behind", "leave it out")

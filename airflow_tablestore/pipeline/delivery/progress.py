@@ -1,7 +1,8 @@
 """How far a delivery task is, and whether that is what somebody waits for.
 
-Pure but for `look`, which asks. Lag is measured by the service's clock, which came with its answer. What a BaseTask
-tells when it has delivered everything is not documented; it is taken to be done when it tells a time.
+Pure but for `look`, which asks. Lag is measured by the service's clock, which came with its answer. A BaseTask that has
+delivered everything is in phase incremental, and whatever is waited for, it must have got there.
+Source: the Java SDK, `DescribeDeliveryTaskResponse.isFinished`.
 """
 
 from __future__ import annotations
@@ -66,13 +67,14 @@ class Standing:
 
     @property
     def lag(self) -> timedelta | None:
-        """How far delivery is behind."""
-        return None if self.reached is None else max(self.now - self.reached, timedelta(0))
+        """How far delivery is behind; None: not told, or the task delivers the rows once."""
+        is_told = self.reached is not None and self.type is not TaskType.BASE
+        return max(self.now - self.reached, timedelta(0)) if is_told and self.reached else None
 
     @property
     def is_done(self) -> bool:
         """Whether a task that delivers the rows alone has done so."""
-        return self.type is TaskType.BASE and self.phase is not Phase.INIT and self.reached is not None
+        return self.type is TaskType.BASE and self.phase is Phase.INCREMENTAL
 
     def to_json(self) -> dict[str, Any]:
         lag = self.lag
@@ -93,7 +95,8 @@ class Standing:
         until = (
             f"delivered up to {self.reached.isoformat()}{behind}" if self.reached else "nothing told of its progress"
         )
-        return f"the delivery task '{self.name}' of table '{self.table}' is in phase {self.phase}, {until}"
+        place = "done" if self.is_done else f"in phase {self.phase}"
+        return f"the delivery task '{self.name}' of table '{self.table}' is {place}, {until}"
 
 
 def look(client: Client, table: str, name: str) -> Standing:
@@ -125,8 +128,8 @@ def is_met(wanted: Wanted, at: Standing) -> bool:
     """
     if at.error:
         raise stopped(at)
-    if at.type is TaskType.BASE and wanted.phase is Phase.INCREMENTAL:
-        raise DeliveryError(f"A BaseTask never becomes incremental, and {at} is one. Wait for the phase full.")
+    if at.type is TaskType.BASE and wanted.max_lag is not None:
+        raise DeliveryError(f"A BaseTask delivers the rows once and is never behind, and {at}. Wait without max_lag.")
     if at.phase is Phase.INIT:
         return False
     if at.type is TaskType.BASE:
@@ -142,6 +145,10 @@ def is_met(wanted: Wanted, at: Standing) -> bool:
 
 def _holds_rows_until(moment: datetime | None, at: Standing) -> bool:
     """Whether a task that delivers the rows once, and is done, was done late enough."""
+    if moment is not None and at.reached is None:
+        raise DeliveryError(
+            f"A BaseTask delivers the rows once, and {at}: it does not tell up to when. Wait for a phase."
+        )
     if moment is not None and at.reached is not None and at.reached < moment:
         raise DeliveryError(f"A BaseTask delivers the rows once, and {at}: what was written later never comes.")
     return True

@@ -275,7 +275,7 @@ def _update(client: Client, task: DeliveryTask, differing: tuple[Difference, ...
     if any(one.setting == "type" for one in differing):
         raise DeliveryError(
             f"{_capital(task.subject)} is of another type ({_told(differing)}), which no update changes. "
-            "Write on_drift: recreate; what was delivered stays, and base data are delivered again."
+            "Create it with on_drift: recreate; what was delivered stays, and base data are delivered again."
         )
     client.send(wire.update_delivery_task(task.table, task.name, task.destination))
     found = find(client, task.table, task.name)

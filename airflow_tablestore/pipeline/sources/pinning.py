@@ -96,15 +96,17 @@ def pin_schema(
 def read_sample(sender: Sender, table: str, ranges: Sequence[KeyRange]) -> Sample:
     """The first rows of some of the ranges, evenly chosen, with all their columns: one request each.
 
-    A row wider than a page takes one for each of its pages.
+    A row wider than a page takes one for each of its pages. One that several ranges hold counts once.
     """
     step = max(1, -(-len(ranges) // SAMPLED_PLACES))
-    rows, types = 0, dict[str, Counter[ColumnType]]()
+    rows, types, seen = 0, dict[str, Counter[ColumnType]](), set[PrimaryKey]()
     for span in ranges[::step]:
+        earlier = frozenset(seen)
         read = RangeRead(table, span.begin, span.end, span.is_backward, limit=SAMPLED_ROWS)
         unfinished: PrimaryKey | None = None
         for page in pages(sender, read):
-            found = decode_rows(page.rows)
+            found = [row for row in decode_rows(page.rows) if row.key not in earlier]
+            seen.update(row.key for row in found)
             rows += len(found) if unfinished is None else 0
             for cell in (cell for row in found if unfinished in (None, row.key) for cell in row.cells):
                 if cell.value is not None:

@@ -11,7 +11,7 @@ from pydantic import Field, WithJsonSchema
 from airflow_tablestore.pipeline.delivery.checks import ColumnDraft, Draft, Fault, text_faults, wait_faults
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
 from airflow_tablestore.spec.problems import Finding, finding
-from airflow_tablestore.spec.values import ColumnName, ConnectionName, Duration, TableName, folded
+from airflow_tablestore.spec.values import ColumnName, ConnectionName, Duration, TableName, Timezone, folded
 from airflow_tablestore.wire.delivery import Encoding, ParquetType, TaskType, TimeFormat
 
 
@@ -85,6 +85,12 @@ class DeliverySettings(Part):
         description="Folder of the files. The service fills in $yyyy, $MM, $dd, $HH and $mm.",
         examples=["sample/year=$yyyy/month=$MM"],
     )
+    timezone: Timezone | None = Field(
+        default=None,
+        description="Zone in which the service fills in the time variables, which it does not document. That of the "
+        "spec when left out.",
+        examples=["Asia/Shanghai"],
+    )
     role: str = Field(
         description="ARN of the role AliyunServiceRoleForOTSDataDelivery, by which Tablestore may write to the bucket.",
         examples=["acs:ram::1234567890123456:role/aliyunserviceroleforotsdatadelivery"],
@@ -106,7 +112,9 @@ class Wait(Part):
     """What a run waits for, in the triggerer. All that is named must hold."""
 
     phase: Literal["full", "incremental"] | None = Field(
-        default=None, description="The task is in this phase or in a later one.", examples=["incremental"]
+        default=None,
+        description="The task is in this phase or in a later one. A BaseTask is always awaited until it is done.",
+        examples=["incremental"],
     )
     max_lag: Duration | None = Field(default=None, description="Delivery is behind by at most this.", examples=["10m"])
     partition: bool = Field(
@@ -169,6 +177,11 @@ class DeliverySpec(PipelineSpec):
         examples=[{"fails": False}],
     )
 
+    @property
+    def folder_zone(self) -> str:
+        """The zone of the folders' names."""
+        return self.delivery.timezone or self.timezone
+
     @classmethod
     def disagreements(cls, data: Mapping[str, Any]) -> Iterator[Finding]:
         yield from super().disagreements(data)
@@ -178,7 +191,10 @@ class DeliverySpec(PipelineSpec):
     def conflicts(self) -> Iterator[Finding]:
         if self.wait is None:
             return
-        yield from (_finding(("wait",), one) for one in wait_faults(self.delivery.type, self.wait.phase))
+        yield from (
+            _finding(("wait",), one)
+            for one in wait_faults(self.delivery.type, has_max_lag=self.wait.max_lag is not None)
+        )
         if self.wait.partition and "$" not in self.delivery.prefix:
             hint = "put $yyyy, $MM and $dd into it"
             yield finding(("delivery", "prefix"), "has no time variable, so no partition is ever complete", hint)

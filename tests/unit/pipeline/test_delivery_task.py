@@ -290,9 +290,12 @@ def at(phase=Phase.INCREMENTAL, behind=timedelta(minutes=1), type_=TaskType.BASE
         (Wanted(max_lag=timedelta(seconds=59)), at(), False),
         (Wanted(max_lag=timedelta(days=1)), at(behind=None), False),
         (Wanted(phase=Phase.INCREMENTAL, max_lag=timedelta(seconds=1)), at(), False),
-        (Wanted(phase=Phase.FULL), at(Phase.FULL, None, TaskType.BASE), False),
-        (Wanted(phase=Phase.FULL), at(Phase.FULL, type_=TaskType.BASE), True),
-        (Wanted(reached=NOW - timedelta(minutes=2)), at(Phase.FULL, type_=TaskType.BASE), True),
+        (Wanted(), at(Phase.FULL, type_=TaskType.BASE), False),
+        (Wanted(phase=Phase.FULL), at(Phase.FULL, type_=TaskType.BASE), False),
+        (Wanted(phase=Phase.FULL), at(behind=None, type_=TaskType.BASE), True),
+        (Wanted(phase=Phase.INCREMENTAL), at(type_=TaskType.BASE), True),
+        (Wanted(reached=NOW - timedelta(minutes=2)), at(Phase.FULL, type_=TaskType.BASE), False),
+        (Wanted(reached=NOW - timedelta(minutes=2)), at(type_=TaskType.BASE), True),
     ],
 )
 def test_what_is_waited_for_is_there_or_not(wanted, standing, is_there):
@@ -305,8 +308,9 @@ def test_what_is_waited_for_is_there_or_not(wanted, standing, is_there):
         (Wanted(), at(error="UNAUTHORIZED", detail="no right to write"), "UNAUTHORIZED: no right to write"),
         (Wanted(), at(Phase.INIT, None, error="INVALID_OSS_BUCKET"), "INVALID_OSS_BUCKET"),
         (Wanted(), at(error="code 9"), "code 9"),
-        (Wanted(phase=Phase.INCREMENTAL), at(Phase.FULL, type_=TaskType.BASE), "never becomes incremental"),
-        (Wanted(reached=NOW), at(Phase.FULL, type_=TaskType.BASE), "never comes"),
+        (Wanted(max_lag=timedelta(hours=1)), at(Phase.FULL, type_=TaskType.BASE), "is never behind"),
+        (Wanted(reached=NOW), at(type_=TaskType.BASE), "never comes"),
+        (Wanted(reached=NOW), at(behind=None, type_=TaskType.BASE), "does not tell up to when"),
     ],
 )
 def test_what_will_never_be_there_fails_at_once(wanted, standing, words):

@@ -8,8 +8,8 @@ from airflow_tablestore.consumer.table import cut_at, full_range
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.contract import Column, Picked, Schema
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
-from airflow_tablestore.pipeline.sources.pinning import SAMPLED_PLACES, pin_schema
-from airflow_tablestore.wire.row import ColumnType
+from airflow_tablestore.pipeline.sources.pinning import SAMPLED_PLACES, pin_schema, read_sample
+from airflow_tablestore.wire.row import INF_MAX, INF_MIN, ColumnType
 from tests.conformance.memory_table import MemoryTable, numbered, row
 
 INTEGER, DOUBLE, STRING, BOOLEAN = ColumnType.INTEGER, ColumnType.DOUBLE, ColumnType.STRING, ColumnType.BOOLEAN
@@ -47,6 +47,15 @@ def test_samples_come_from_several_places():
 
     assert "late" in named(schema)
     assert len(table.asked) <= SAMPLED_PLACES
+
+
+def test_a_row_that_is_met_from_both_ends_counts_once():
+    table = MemoryTable([row(key(1), a=1), row(key(2), a="x")])
+    whole, backwards = full_range(table.description), full_range(table.description, (INF_MAX,), (INF_MIN,))
+
+    sample = read_sample(table, "t", [whole, backwards])
+
+    assert (sample.rows, dict(sample.types["a"])) == (2, {INTEGER: 1, STRING: 1})
 
 
 def test_all_columns_of_a_row_wider_than_a_page_are_seen():

@@ -72,7 +72,7 @@ def test_the_documented_example_is_valid_and_says_what_to_look_at():
         (with_("type: DOUBLE", "type: REAL"), "delivery.schema[2].type", 14),
         (with_("type: UTF8", "type: UTF8, encoding: DELTA_BINARY_PACKED"), "delivery.schema[1].encoding", 13),
         (with_("phase: incremental", "phase: done"), "wait.phase", 15),
-        (with_("BaseIncTask", "BaseTask"), "wait.phase", 15),
+        (with_("BaseIncTask", "BaseTask"), "wait.max_lag", 15),
         (with_("max_lag: 10m", "max_lag: soon"), "wait.max_lag", 15),
         (with_("prefix: sample", "ossPrefix: sample"), "delivery.ossPrefix", 9),
         (with_("table: sampleTable", "table: 'sample table'"), "source.table", 3),

@@ -196,9 +196,9 @@ def test_the_rows_of_the_table_come_first_and_then_its_changes(world):
 @pytest.mark.parametrize(
     ("type_", "delivered", "phase"),
     [
-        (TaskType.BASE, [1], Phase.FULL),
+        (TaskType.BASE, [1], Phase.INCREMENTAL),
         (TaskType.INC, [2], Phase.INCREMENTAL),
-        (TaskType.BASE_INC, [1, 2], "incremental"),
+        (TaskType.BASE_INC, [1, 2], Phase.INCREMENTAL),
     ],
 )
 def test_the_type_says_what_is_delivered(world, type_, delivered, phase):
