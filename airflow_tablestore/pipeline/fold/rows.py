@@ -229,17 +229,16 @@ def _place(text: str) -> tuple[int, str]:
 def _ordered(changes: list[_Kept], link: Link) -> list[_Kept]:
     """One key's changes of one window: shard by shard, in a shard as they were read, which is the order of the log.
 
-    A shard that was there when the window began comes before those that were born in it; of several such, the one
-    whose first change is older. Time may run backwards within a shard: so it does not decide there.
+    A shard that ended in the window comes before one that goes on: it may be its parent, never its child. Of several
+    such the one whose first change is older is first. Within a shard time does not decide, for it may run backwards.
     """
     shards: dict[str, list[_Kept]] = {}
     for change in changes:
         shards.setdefault(change[1], []).append(change)
     if len(shards) == 1:
         return changes
-    begin = link.window.begin
-    known = begin.positions if begin else {}
-    ordered = sorted(shards, key=lambda shard: (shard not in known, shards[shard][0][0], shard))
+    ended = link.window.end.ended if link.window.end else ()
+    ordered = sorted(shards, key=lambda shard: (shard not in ended, shards[shard][0][0], shard))
     return [change for shard in ordered for change in shards[shard]]
 
 

@@ -26,9 +26,6 @@ _MODELS = {
 }
 KINDS = tuple(_MODELS)
 
-PLANNED: tuple[str, ...] = ()
-"""Kinds of the language that this version does not build."""
-
 
 def model_of(kind: str) -> type[PipelineSpec]:
     """The model of a kind; imported when it is asked for."""
@@ -45,8 +42,6 @@ def kind_of(data: Mapping[str, Any]) -> str | Finding:
     given = data["kind"]
     if not isinstance(given, str):
         return finding(("kind",), f"must be text, not {shown(given)}", known)
-    if given in PLANNED:
-        return finding(("kind",), f"'{given}' is not built by this version", known)
     if given not in _MODELS:
         return finding(("kind",), f"{shown(given)} is no kind of pipeline", did_you_mean(given, KINDS))
     return given

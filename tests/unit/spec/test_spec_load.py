@@ -68,14 +68,6 @@ def test_a_key_from_elsewhere_is_told_its_place(line, hint):
     assert [p.hint for p in parse(SHORTEST + line).problems] == [hint]
 
 
-@pytest.mark.parametrize("kind", ["snapshot"])
-def test_a_kind_that_is_not_built_yet_is_refused_by_name(kind):
-    (problem,) = parse(SHORTEST.replace("full_export", kind)).problems
-
-    assert problem.message == f"'{kind}' is not built by this version"
-    assert problem.hint == "this version builds full_export, incremental, delivery, stream, restore, dataworks"
-
-
 def test_a_misspelt_kind_names_the_nearest():
     assert [p.hint for p in parse(SHORTEST.replace("full_export", "fullexport")).problems] == [
         "did you mean 'full_export'?"
