@@ -177,6 +177,11 @@ _TABLESTORE_CONNECTION = {
             "description": "Security token of temporary credentials.",
             "schema": {"type": ["string", "null"], "format": "password"},
         },
+        "credentials_file": {
+            "label": "Credentials file",
+            "description": "Path of a JSON file with the keys, on every worker; read anew while a task works.",
+            "schema": {"type": ["string", "null"]},
+        },
         "timeout_seconds": {
             "label": "Timeout in seconds",
             "description": "How long one request may wait for its answer. Empty: the package's default.",

@@ -12,9 +12,8 @@ from airflow_tablestore.cli.run import told_on_stderr
 from airflow_tablestore.cli.session import OK, Session
 from airflow_tablestore.cli.stream import stopped_by_signals
 from airflow_tablestore.cli.table import lines, size
-from airflow_tablestore.client import Client
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_endpoint, tablestore_client
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
 from airflow_tablestore.pipeline.tunnel.drain import drain
 from airflow_tablestore.spec import load
@@ -29,13 +28,13 @@ def drain_tunnel(arguments: Namespace, session: Session) -> int:
     if not isinstance(spec, StreamSpec):
         hint = f"airflow-tablestore run {arguments.spec}"
         raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' drains no tunnel", hint, file=arguments.spec)])
-    endpoint = tablestore_endpoint(session.connection(spec.source.connection))
+    client = tablestore_client(lambda: session.connection(spec.source.connection))
     opened = _place(spec, session)
     stop = threading.Event()
     with (
         told_on_stderr(session),
         stopped_by_signals(stop),
-        Client(endpoint) as client,
+        client,
         opened as place,
     ):
         report = drain(stream(spec), client, place, stop=stop)
@@ -71,7 +70,7 @@ def _place(spec: StreamSpec, session: Session) -> AbstractContextManager[Any]:
     if isinstance(sink, StreamOssSink):
         return closing(ObjectStore(oss_endpoint(fields, sink.bucket), sink.bucket))
     if isinstance(sink, StreamCopySink):
-        return Client(tablestore_endpoint(fields))
+        return tablestore_client(lambda: session.connection(sink.connection))
     from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
 
     return closing(MaxCompute(maxcompute_endpoint(fields, sink.project or "")))

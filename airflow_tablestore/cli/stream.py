@@ -24,7 +24,7 @@ from airflow_tablestore.consumer.follow import follow, places_of_now
 from airflow_tablestore.consumer.shards import describe as shape_of
 from airflow_tablestore.consumer.stream import Position, Search, StreamSender, begin_of
 from airflow_tablestore.errors import Problem, RetryLater, SpecError
-from airflow_tablestore.pipeline.connections import tablestore_endpoint
+from airflow_tablestore.pipeline.connections import tablestore_client
 from airflow_tablestore.wire.call import Call
 from airflow_tablestore.wire.stream import MOST_RECORDS, describe_stream, get_stream_records
 from airflow_tablestore.wire.table import StreamDetails, describe_table, update_stream
@@ -217,7 +217,7 @@ def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 
 
 def _client(arguments: Namespace, session: Session) -> Client:
-    return Client(tablestore_endpoint(session.connection(arguments.connection)))
+    return tablestore_client(lambda: session.connection(arguments.connection))
 
 
 def _stream(client: Client, table: str) -> StreamDetails:

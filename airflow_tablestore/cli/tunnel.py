@@ -17,7 +17,7 @@ from airflow_tablestore.cli.table import lines
 from airflow_tablestore.client import Client
 from airflow_tablestore.consumer.tunnel import Settings, TunnelReader, Until
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.connections import tablestore_endpoint
+from airflow_tablestore.pipeline.connections import tablestore_client
 from airflow_tablestore.pipeline.tunnel.tunnels import (
     Looked,
     Wanted,
@@ -150,4 +150,4 @@ def _moment(given: str, option: str) -> datetime:
 
 
 def _client(arguments: Namespace, session: Session) -> Client:
-    return Client(tablestore_endpoint(session.connection(arguments.connection)))
+    return tablestore_client(lambda: session.connection(arguments.connection))

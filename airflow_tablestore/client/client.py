@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from airflow_tablestore import __version__
+from airflow_tablestore.client.credentials import RenewedKeys
 from airflow_tablestore.client.endpoint import Endpoint
 from airflow_tablestore.client.retry import DAMAGED_BODY, OnRetry, RetryPolicy, may_repeat
 from airflow_tablestore.client.transport import Answer, Transport
@@ -29,6 +30,10 @@ from airflow_tablestore.wire.sign import Credentials
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+
+KEY_REFUSED = frozenset({"OTSAuthFailed"})
+"""Codes of keys that the service does not take, or not any more."""
 
 
 def _utc_now() -> datetime:
@@ -73,7 +78,8 @@ class Client:
     ):
         """:param connections: most connections at a time; further threads wait for one.
         :param checks_bodies: False leaves out the MD5 of answers over https, where TLS vouches for them.
-        :param credentials: asked before every attempt, for keys that expire (STS); None: those of the endpoint.
+        :param credentials: asked before every attempt, for keys that expire (STS); None: those of the endpoint. With
+            `RenewedKeys`, a call whose keys were refused is sent once more when there are others by then.
         """
         self.endpoint = endpoint
         self._retry = retry or RetryPolicy()
@@ -94,11 +100,16 @@ class Client:
         :raises ProtocolError: the answer is not one that the service gives.
         """
         surroundings, began, attempt = self._surroundings, self._surroundings.stopwatch(), 0
+        refused: Credentials | None = None
         while True:
             attempt += 1
+            keys = self.keys()
             try:
-                return self._send_once(call)
+                return self._send_once(call, keys)
             except RequestError as error:
+                if refused is None and error.code in KEY_REFUSED and self.has_other_keys_than(keys):
+                    refused = keys
+                    continue
                 if not isinstance(error, RetryLater) or not may_repeat(call, error):
                     raise
                 pause = self._retry.pause(attempt, surroundings.chance(), error.after_seconds)
@@ -131,6 +142,14 @@ class Client:
         heard = self._heard
         return None if heard is None else heard.told - heard.now
 
+    def keys(self) -> Credentials:
+        """What the next request is signed with."""
+        return self._credentials()
+
+    def has_other_keys_than(self, refused: Credentials) -> bool:
+        """Whether keys that the service has refused were renewed meanwhile; looks for others where there may be any."""
+        return isinstance(self._credentials, RenewedKeys) and self._credentials.has_others_than(refused)
+
     def close(self) -> None:
         """Close the connections that are kept."""
         self._transport.close()
@@ -146,8 +165,7 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.endpoint})"
 
-    def _send_once(self, call: Call[T]) -> T:
-        credentials = self._credentials()
+    def _send_once(self, call: Call[T], credentials: Credentials) -> T:
         request = sign.sign_request(
             call.uri,
             call.body,
@@ -159,7 +177,7 @@ class Client:
             extra={compress.TYPE: compress.DEFLATE} if self.endpoint.deflates else None,
         )
         headers = request.headers | {"User-Agent": f"airflow-tablestore/{__version__}"}
-        answer = self._inflated(call, self._transport.post(call.uri, headers, call.body))
+        answer = self._inflated(call, self._transport.post(call.uri, headers, call.body, call.room))
         self._check(call, answer, credentials.access_key_id, request.key)
         return call.read(answer.body)
 
@@ -180,7 +198,7 @@ class Client:
             self._compare_clocks(call, told)
         error = None
         if not 200 <= answer.status < 300:
-            error = read_error(call.uri, answer.status, answer.headers, answer.body, call.subject)
+            error = read_error(call.uri, answer.status, answer.headers, bytes(answer.body), call.subject)
         sign.verify_response(
             call.uri,
             answer.status,

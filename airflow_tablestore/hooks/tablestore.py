@@ -6,6 +6,7 @@ hand-written tasks. Neither is imported before it is asked for: hooks are import
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
     from tablestore import OTSClient
 
     from airflow_tablestore.client import Client, Endpoint
+    from airflow_tablestore.pipeline.connections import Fields
+
+_ASKING_AIRFLOW = threading.Lock()
+"""A task has one line to its supervisor, and Airflow 3.1 lets two threads talk over it at once."""
 
 
 class TablestoreHook(BaseHook):
     """Reaches Tablestore through an Airflow connection of type `tablestore`.
 
     :param tablestore_conn_id: host is the endpoint's URL, login and password are the access key; `instance`, `region`,
-        `sts_token` and `timeout_seconds` are extras.
+        `sts_token`, `credentials_file` and `timeout_seconds` are extras.
     """
 
     conn_name_attr = "tablestore_conn_id"
@@ -44,7 +49,7 @@ class TablestoreHook(BaseHook):
         """
         from airflow_tablestore.pipeline.connections import tablestore_endpoint
 
-        return tablestore_endpoint(fields_of(self.get_connection(self.tablestore_conn_id)))
+        return tablestore_endpoint(self._fields())
 
     @property
     def instance(self) -> str:
@@ -52,14 +57,19 @@ class TablestoreHook(BaseHook):
         return self.endpoint.instance
 
     def get_conn(self, *, max_retries: int | None = None) -> Client:
-        """A client of this package; the caller closes it.
+        """A client of this package; the caller closes it. Temporary keys are read anew while it works.
 
         :param max_retries: how often a request is sent again; None leaves it to the client.
         """
-        from airflow_tablestore.client import Client, RetryPolicy
+        from airflow_tablestore.client import RetryPolicy
+        from airflow_tablestore.pipeline.connections import tablestore_client
 
         retry = RetryPolicy() if max_retries is None else RetryPolicy(attempts=max_retries + 1)
-        return Client(self.endpoint, retry=retry)
+        return tablestore_client(self._fields, retry=retry)
+
+    def _fields(self) -> Fields:
+        with _ASKING_AIRFLOW:
+            return fields_of(self.get_connection(self.tablestore_conn_id))
 
     def sdk_client(self) -> OTSClient:
         """A client of the official SDK, for control calls and single rows. It knows no close."""

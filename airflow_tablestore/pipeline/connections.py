@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_tablestore.errors import Problem, SpecError
 
 if TYPE_CHECKING:
-    from airflow_tablestore.client import Endpoint
+    from airflow_tablestore.client import Client, Endpoint
     from airflow_tablestore.pipeline.sinks.maxcompute import MaxComputeEndpoint
     from airflow_tablestore.pipeline.sinks.oss import OssEndpoint
 
@@ -130,6 +131,7 @@ def tablestore_endpoint(fields: Fields) -> Endpoint:
         )
     url = _url(fields, fields.host, fields.text("scheme", "protocol"))
     timeout = fields.text("timeout_seconds")
+    kept = _kept_keys(fields)
     settings: dict[str, Any] = {}
     if timeout:
         settings["timeout_seconds"] = _seconds(fields, timeout)
@@ -140,15 +142,56 @@ def tablestore_endpoint(fields: Fields) -> Endpoint:
         return Endpoint(
             url,
             fields.text("instance", "instance_name") or _first_label(url),
-            (fields.login or "").strip() or fields.text("access_key_id"),
-            (fields.password or "").strip() or fields.text("access_key_secret"),
-            security_token=fields.text("sts_token", "security_token") or None,
+            kept.get(_KEPT_ID) or (fields.login or "").strip() or fields.text("access_key_id"),
+            kept.get(_KEPT_SECRET) or (fields.password or "").strip() or fields.text("access_key_secret"),
+            security_token=kept.get(_KEPT_TOKEN) or fields.text("sts_token", "security_token") or None,
             region=fields.text("region") or None,
             deflates=compress == "deflate",
             **settings,
         )
     except SpecError as error:
         raise _named(fields, error) from error
+
+
+def tablestore_client(read: Callable[[], Fields], **options: Any) -> Client:
+    """A client for what a `tablestore` connection leads to; temporary keys (STS) are read anew while it works.
+
+    :param read: the connection as it is kept now; asked again from any thread, by one at a time.
+    :param options: of `Client`.
+    :raises SpecError: fields that are missing or cannot be right.
+    """
+    from airflow_tablestore.client import Client, RenewedKeys
+
+    fields = read()
+    endpoint = tablestore_endpoint(fields)
+    if endpoint.security_token is None and not fields.text("credentials_file"):
+        return Client(endpoint, **options)
+    keys = RenewedKeys(endpoint.credentials, lambda: tablestore_endpoint(read()).credentials)
+    return Client(endpoint, credentials=keys, **options)
+
+
+_KEPT_ID, _KEPT_SECRET, _KEPT_TOKEN = "AccessKeyId", "AccessKeySecret", "SecurityToken"
+"""As AssumeRole and the metadata of a machine's RAM role write them."""
+
+
+def _kept_keys(fields: Fields) -> dict[str, str]:
+    """The keys in the file that the connection names, which somebody else renews; none when it names none."""
+    name = fields.text("credentials_file")
+    if not name:
+        return {}
+    hint = f'it holds {{"{_KEPT_ID}": …, "{_KEPT_SECRET}": …, "{_KEPT_TOKEN}": …}}'
+    try:
+        kept = json.loads(Path(name).read_bytes())
+    except OSError as error:
+        told = f"names a credentials_file that cannot be read: {error.strerror}"
+        raise _wrong(fields.conn_id, told, hint) from error
+    except ValueError:  # not chained: its text holds what was read
+        raise _wrong(fields.conn_id, "names a credentials_file that is no JSON", hint) from None
+    if isinstance(kept, dict) and isinstance(kept.get("Credentials"), dict):
+        kept = kept["Credentials"]
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(one), str) for one in (_KEPT_ID, _KEPT_SECRET)):
+        raise _wrong(fields.conn_id, "names a credentials_file without keys", hint)
+    return {one: kept[one].strip() for one in (_KEPT_ID, _KEPT_SECRET, _KEPT_TOKEN) if isinstance(kept.get(one), str)}
 
 
 def oss_endpoint(fields: Fields, bucket: str = "") -> OssEndpoint:

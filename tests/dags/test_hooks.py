@@ -9,6 +9,7 @@ import pytest
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.hooks.oss import ObjectStoreHook, listing_url
 from airflow_tablestore.hooks.tablestore import TablestoreHook
+from airflow_tablestore.wire.sign import Credentials
 
 TABLESTORE = {
     "conn_type": "tablestore",
@@ -26,6 +27,21 @@ def test_a_json_connection_becomes_an_endpoint(connection):
     assert (endpoint.instance, endpoint.region) == ("fleet", "cn-hangzhou")
     assert (endpoint.access_key_id, endpoint.access_key_secret) == ("the-key-id", "the-key-secret")
     assert endpoint.security_token == "the-token"
+
+
+def test_a_client_with_temporary_keys_finds_those_that_the_connection_holds_by_now(connection):
+    def hold(number):
+        keys = {"login": f"id-{number}", "password": f"secret-{number}", "extra": {"sts_token": f"token-{number}"}}
+        connection("ots_sts", json.dumps(TABLESTORE | keys))
+
+    hold(1)
+    client = TablestoreHook("ots_sts").get_conn()
+    first = client.keys()
+    hold(2)
+
+    assert first == client.endpoint.credentials
+    assert client.has_other_keys_than(first)
+    assert client.keys() == Credentials("id-2", "secret-2", "token-2")
 
 
 def test_a_uri_connection_becomes_an_endpoint(connection):
