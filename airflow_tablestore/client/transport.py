@@ -9,11 +9,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    IncompleteRead,
     NameResolutionError,
     NewConnectionError,
     ReadTimeoutError,
@@ -23,9 +25,16 @@ from urllib3.exceptions import (
 from airflow_tablestore.client.endpoint import Endpoint
 from airflow_tablestore.client.retry import CONNECTION_LOST, TIMED_OUT, UNREACHABLE
 from airflow_tablestore.errors import Rejected, RequestError, RetryLater
+from airflow_tablestore.wire.call import Room
 
 CONNECT_SECONDS = 10.0
 """Most seconds for connecting: a service that is there answers a handshake at once."""
+
+CHUNK_BYTES = 128 * 1024
+"""What is read at once into a room: urllib3 hands out bytes of this size, and the allocator keeps them for the next."""
+
+MOST_ROOM_BYTES = 64 * 1024 * 1024
+"""A page has some megabytes; a header that promises more does not have memory set aside before its bytes come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    body: bytes | memoryview = field(repr=False)
 
 
 class Transport:
@@ -52,17 +61,20 @@ class Transport:
             ),
         )
 
-    def post(self, uri: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, uri: str, headers: Mapping[str, str], body: bytes, room: Room | None = None) -> Answer:
         """The answer to one request, whatever its status.
 
+        :param room: where the body of a success is put, if its size is told.
         :raises RetryLater: no answer, or not the whole of one; its code says how far the request came.
         :raises Rejected: the peer's certificate is not to be trusted.
         """
+        options: dict[str, Any] = {"redirect": False, "retries": False, "preload_content": room is None}
         try:
-            response = self._pool.urlopen("POST", uri, body=body, headers=headers, redirect=False, retries=False)
+            response = self._pool.urlopen("POST", uri, body=body, headers=headers, **options)
+            content = response.data if room is None else _read_into(room, response)
         except (HTTPError, OSError) as error:
             raise self._translated(uri.lstrip("/"), error) from error
-        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.data)
+        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
 
     def close(self) -> None:
         """Close the kept connections; those in use close when their answer has come."""
@@ -93,6 +105,29 @@ class Transport:
             case _:
                 message = f"the connection to {place} broke off: {_reason(error)}."
                 return RetryLater(message, operation=operation, code=CONNECTION_LOST)
+
+
+def _read_into(room: Room, response: urllib3.BaseHTTPResponse) -> bytes | memoryview:
+    """The body of an answer that was not read yet; its connection is kept for the next request, or closed."""
+    told = response.headers.get("content-length", "")
+    is_plain = told.isascii() and told.isdigit() and "content-encoding" not in response.headers
+    try:
+        size = int(told) if is_plain and 200 <= response.status < 300 else 0
+        if not 0 < size <= MOST_ROOM_BYTES:
+            return response.data
+        body, place = room.take(size), 0
+        while place < size:
+            chunk = response.read(min(CHUNK_BYTES, size - place), decode_content=False)
+            if not chunk:
+                raise IncompleteRead(place, size - place)
+            body[place : place + len(chunk)] = chunk
+            place += len(chunk)
+        return body
+    except BaseException:
+        response.close()
+        raise
+    finally:
+        response.release_conn()
 
 
 def _is_about_trust(error: SSLError) -> bool:

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 from airflow_tablestore.errors import Problem, ProtocolError, Rejected, SpecError
-from airflow_tablestore.wire.call import Call
+from airflow_tablestore.wire.call import Call, Room
 from airflow_tablestore.wire.row import (
     INF_MAX,
     INF_MIN,
@@ -81,17 +81,18 @@ class Forms:
         self._left = [one for one in self._left if one is not form]
 
 
-def pages(sender: Sender, read: RangeRead, forms: Forms | None = None) -> Iterator[RangePage]:
+def pages(sender: Sender, read: RangeRead, forms: Forms | None = None, room: Room | None = None) -> Iterator[RangePage]:
     """The pages of a range, to its end. Every page holds at most `read.limit` rows (0: the service's own bound).
 
     A row that is wider than a page goes on in the next one, under the same key. A form that the service refuses, or
     whose matrix may hide cells, is not asked for again; what is refused for another reason is refused in every form.
     :param forms: in which rows may come; None: PlainBuffer.
+    :param room: where pages are put, so that the rows of one are gone when the next is asked for; None: they stay.
     :raises ProtocolError: the service goes on where it has been already, so that reading would never end.
     """
     forms = Forms() if forms is None else forms
     while True:
-        page = _page(sender, read, forms)
+        page = _page(sender, read, forms, room)
         yield page
         if page.next_key is None:
             return
@@ -105,11 +106,12 @@ def pages(sender: Sender, read: RangeRead, forms: Forms | None = None) -> Iterat
         read = replace(read, begin=page.next_key, token=page.next_token)
 
 
-def _page(sender: Sender, read: RangeRead, forms: Forms) -> RangePage:
+def _page(sender: Sender, read: RangeRead, forms: Forms, room: Room | None) -> RangePage:
     while (form := forms.best(read)) is not Form.PLAIN:
         asked = replace(read, form=form)
         try:
-            page = sender.send(bulk_export(asked) if form is Form.BULK else get_range(asked))
+            call = bulk_export(asked) if form is Form.BULK else get_range(asked)
+            page = sender.send(replace(call, room=room))
             if page.shows(read):
                 return page
             reason = "a matrix lacked columns that were asked for"
@@ -117,7 +119,7 @@ def _page(sender: Sender, read: RangeRead, forms: Forms) -> RangePage:
             reason = str(error)
         _log.info("%s: rows are not asked for by %s again: %s", read.table, form.value, reason)
         forms.refuse(form)
-    return sender.send(get_range(read))
+    return sender.send(replace(get_range(read), room=room))
 
 
 # ---- the order of keys

@@ -25,7 +25,7 @@ def deflated(body: bytes) -> tuple[dict[str, str], bytes]:
     return {TYPE: DEFLATE, SIZE: str(len(body))}, zlib.compress(body, LEVEL)
 
 
-def inflated(headers: Mapping[str, str], body: bytes) -> bytes:
+def inflated(headers: Mapping[str, str], body: bytes | memoryview) -> bytes | memoryview:
     """The body of an answer; header names are in lower case. Never more bytes than the headers name.
 
     :raises ProtocolError: it was compressed in another way, or is not as large as it says.

@@ -36,7 +36,7 @@ def parse(kind: type[M], body: bytes) -> M:
     return message
 
 
-def parse_beside(kind: type[M], body: bytes, field: int) -> tuple[M, memoryview]:
+def parse_beside(kind: type[M], body: bytes | memoryview, field: int) -> tuple[M, memoryview]:
     """The message without one large field of bytes, and that field's bytes where they stand in the body.
 
     To have protobuf read megabytes of rows costs more than to decode them: it copies them in, and out again.
@@ -48,7 +48,7 @@ def parse_beside(kind: type[M], body: bytes, field: int) -> tuple[M, memoryview]
     except IndexError:  # cut short, or no message: parsing finds the words
         places = []
     if len(places) != 1:
-        message = parse(kind, body)
+        message = parse(kind, bytes(body))
         return message, memoryview(getattr(message, message.DESCRIPTOR.fields_by_number[field].name))
     start, first, end = places[0]
     empty = bytes((field << 3 | _LENGTH, 0))

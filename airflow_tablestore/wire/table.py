@@ -229,7 +229,7 @@ def get_range(read: RangeRead) -> Call[RangePage]:
     return Call("/GetRange", request.SerializeToString(), reader, subject=f"table {read.table}")
 
 
-def _read_page(body: bytes, *, may_be_matrix: bool) -> RangePage:
+def _read_page(body: bytes | memoryview, *, may_be_matrix: bool) -> RangePage:
     answer, rows = parse_beside(table_pb2.GetRangeResponse, body, table_pb2.GetRangeResponse.ROWS_FIELD_NUMBER)
     is_matrix = answer.data_block_type != table_pb2.DBT_PLAIN_BUFFER
     if is_matrix and not may_be_matrix:
@@ -261,7 +261,7 @@ def bulk_export(read: RangeRead) -> Call[RangePage]:
     return Call("/BulkExport", request.SerializeToString(), _read_bulk, subject=f"table {read.table}")
 
 
-def _read_bulk(body: bytes) -> RangePage:
+def _read_bulk(body: bytes | memoryview) -> RangePage:
     answer, rows = parse_beside(table_pb2.BulkExportResponse, body, table_pb2.BulkExportResponse.ROWS_FIELD_NUMBER)
     return RangePage(
         rows=rows,

@@ -8,6 +8,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -24,7 +25,7 @@ from airflow_tablestore.client.endpoint import Endpoint
 from airflow_tablestore.client.retry import RetryPolicy
 from airflow_tablestore.errors import ProtocolError, Rejected, RetryLater
 from airflow_tablestore.wire import sign
-from airflow_tablestore.wire.call import Call
+from airflow_tablestore.wire.call import Call, Room
 from airflow_tablestore.wire.proto import table_pb2
 
 KEY_ID, SECRET = "demo-access-key-id", "demo-access-key-secret"
@@ -201,6 +202,32 @@ def test_a_connection_is_kept_between_calls(serve):
     assert len(service.connections) == 1
 
 
+def test_answers_take_turns_in_a_room(serve):
+    service = serve(good(b"a page of rows"), good(b"a shorter one"), good(b"x" * 300_000), good(b""), good(b"last"))
+    call = Call("/ListTable", b"asked", lambda body: body, room=Room())
+
+    with Client(endpoint(service.url)) as client:
+        first = client.send(call)
+        assert bytes(first) == b"a page of rows"
+        assert bytes(client.send(call)) == b"a shorter one"
+        assert bytes(first) == b"a shorter ones"
+        assert [len(client.send(call)), bytes(client.send(call)), bytes(client.send(call))] == [300_000, b"", b"last"]
+
+    assert len(service.connections) == 1
+
+
+def test_a_refusal_is_told_whatever_room_its_call_has(serve):
+    service = serve(failing(404, "OTSObjectNotExist", "Not there."), good())
+    call = replace(READ, room=Room())
+
+    with Client(endpoint(service.url)) as client:
+        with pytest.raises(Rejected, match="Not there"):
+            client.send(call)
+        assert client.send(call) == b"told"
+
+    assert len(service.connections) == 1
+
+
 def test_threads_share_a_client(serve):
     service = serve(good())
     answers: list[bytes] = []
@@ -231,12 +258,13 @@ def test_threads_share_a_client(serve):
     ],
     ids=["reset", "cut", "damaged", "busy", "partition", "internal", "capacity", "unknown-5xx", "gateway"],
 )
-def test_a_read_outlives_what_passes(serve, machine, trouble):
+@pytest.mark.parametrize("room", [None, Room()], ids=["", "room"])
+def test_a_read_outlives_what_passes(serve, machine, trouble, room):
     service = serve(trouble, trouble, good())
     heard: list[str] = []
 
     with Client(endpoint(service.url), surroundings=machine.surroundings(), on_retry=heard.append) as client:
-        assert client.send(READ) == b"told"
+        assert client.send(replace(READ, room=room)) == b"told"
 
     assert machine.slept == pytest.approx([0.1, 0.2])
     assert len(heard) == 2

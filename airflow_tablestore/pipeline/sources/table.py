@@ -19,6 +19,7 @@ from airflow_tablestore.pipeline.full_export.plan import Slice
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
 from airflow_tablestore.pipeline.sources.conversion import others_as_json, settled
 from airflow_tablestore.pipeline.sources.wide import whole_rows
+from airflow_tablestore.wire.call import Room
 from airflow_tablestore.wire.decode import ARROW_TYPES, Decoded, Stray, Wanted, decoder
 from airflow_tablestore.wire.row import PrimaryKey, Value
 from airflow_tablestore.wire.table import MOST_COLUMNS, Form, RangeRead
@@ -81,7 +82,8 @@ class TableSlice:
         read = RangeRead(self.selection.table, span.begin, span.end, span.is_backward, columns)
         forms = forms_for(self.selection) if self.forms is None else self.forms
         keys = sum(column.is_key for column in self.pinned.columns)
-        for page, decoded in whole_rows(pages(self.sender, read, forms if columns else None), decode, keys):
+        asked = pages(self.sender, read, forms if columns else None, Room())  # no decoder keeps bytes of a block
+        for page, decoded in whole_rows(asked, decode, keys):
             yield Batch(self._settled(decoded), page.next_key, len(page.rows))
 
     def _settled(self, decoded: Decoded) -> pa.RecordBatch:
