@@ -69,7 +69,7 @@ def _warehouse_url(patient: Patient) -> str | None:
     )
     if sink is None:
         return None
-    patient.warehouse = MaxCompute(sink)
+    patient.warehouse = MaxCompute(sink, is_patient=False)
     return sink.url
 
 

@@ -21,12 +21,12 @@ def target_table(patient: Patient) -> None:
     if load is None:
         return
     name = load.target.table
-    shape = patient.tried(
+    patient.tried(
         "target table",
         lambda: _shape(load),
         lambda found: f"{name}: {len(found.columns)} columns" if found else f"{name}: made by the first run",
     )
-    if shape is None and not load.target.creates:
+    if patient.checks[-1].status is Status.FAIL:
         patient.warehouse = None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from airflow_tablestore.cli import main
-from airflow_tablestore.cli.session import OK, Session
+from airflow_tablestore.cli.session import FAILED, OK, Session
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.emulator.maxcompute.beside import rows_of
 from airflow_tablestore.pipeline.connections import from_environment
@@ -150,3 +152,45 @@ def test_windows_are_run_and_told_of(cloud, tmp_path):
     assert sorted(row["id"] for row in loaded) == [1, 7]
     assert examined[0] == OK, examined[1]
     table.client.close()
+
+
+@pytest.mark.parametrize("options", [[], ["--write-probe"]], ids=["reading", "writing"])
+def test_doctor_asks_a_warehouse_that_never_answers_once(tmp_path, options):
+    spec = tmp_path / "stream.yaml"
+    spec.write_text(
+        "pipeline: p\nkind: stream\nsource: {table: t, tunnel: n}\n"
+        "sink: {type: maxcompute, mode: stream, table: t, create_table: true}\n"
+    )
+    out, asked, is_over = io.StringIO(), [], threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        nobody.settimeout(0.1)
+        hanging_up = threading.Thread(target=hang_up, args=(nobody, asked, is_over))
+        hanging_up.start()
+        at = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        keys = {"access_key_id": "id", "access_key_secret": "secret"}
+        held = {
+            "tablestore_default": {"conn_type": "tablestore", "host": at, "extra": {**keys, "instance": "demo"}},
+            "maxcompute_default": {"conn_type": "maxcompute", "extra": {**keys, "endpoint": at, "project": "demo"}},
+        }
+        environ = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(one) for name, one in held.items()}
+        session = Session(out=out, err=out, connection=lambda name: from_environment(name, environ))
+        code = main(["doctor", str(spec), *options], session)
+        is_over.set()
+        hanging_up.join()
+
+    assert code == FAILED
+    assert "fail     target table" in out.getvalue()
+    assert "no answer" in out.getvalue()
+    assert "error:" not in out.getvalue()
+    assert len(asked) == 2, "one request for each of the two services"
+
+
+def hang_up(server, asked, is_over):
+    """Takes every connection and closes it, until it is over."""
+    while not is_over.is_set():
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            continue
+        asked.append(connection.recv(20))
+        connection.close()

@@ -7,13 +7,14 @@ never leave; what may be repeated has been repeated before it fails.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ import requests
 from odps import ODPS
 from odps import errors as odps_errors
 from odps.accounts import StsAccount
+from odps.config import option_context
 from odps.tunnel import TableTunnel
 from odps.tunnel.tabletunnel import TableUploadSession
 
@@ -44,6 +46,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 6
 BASE_SECONDS, CAP_SECONDS = 0.2, 20.0
+PROBE_CONNECT_SECONDS, PROBE_READ_SECONDS = 5, 15
 
 _STATUS = {"normal": UploadStatus.OPEN, "closed": UploadStatus.COMMITTED}
 """What a session says of itself; anything else (expired, canceled, critical) takes no blocks any more."""
@@ -84,11 +87,19 @@ class MaxCompute:
     """One project of MaxCompute, as `pipeline.warehouse.Warehouse` says.
 
     :param sleep: how to wait between attempts, in seconds; true means that no further attempt is wanted.
+    :param is_patient: False tells every failure of a request for tables and sessions at once, for probes.
     """
 
-    def __init__(self, endpoint: MaxComputeEndpoint, *, sleep: Callable[[float], bool | None] = time.sleep):
+    def __init__(
+        self,
+        endpoint: MaxComputeEndpoint,
+        *,
+        sleep: Callable[[float], bool | None] = time.sleep,
+        is_patient: bool = True,
+    ):
         self.endpoint = endpoint
-        self._sleep = sleep
+        self._sleep = sleep if is_patient else _no_pause
+        self._is_patient = is_patient
         self._lock = threading.Lock()
 
     def pausing(self, sleep: Callable[[float], bool | None]) -> MaxCompute:
@@ -274,7 +285,8 @@ class MaxCompute:
         attempt = 1
         while True:
             try:
-                return act()
+                with contextlib.nullcontext() if self._is_patient else _hurried():
+                    return act()
             except _FOREIGN as error:
                 ours = translated(error, operation, self.uri(place))
                 if not isinstance(ours, RetryLater) or attempt >= ATTEMPTS or self._paused(attempt):
@@ -285,6 +297,19 @@ class MaxCompute:
         """Whether no further attempt is wanted, after a pause that grows and is never the same."""
         longest = min(CAP_SECONDS, BASE_SECONDS * 2 ** (attempt - 1))
         return bool(self._sleep(longest * (0.5 + random.random() / 2)))  # noqa: S311 - no secret
+
+
+def _no_pause(seconds: float) -> bool:
+    return True
+
+
+@contextlib.contextmanager
+def _hurried() -> Iterator[None]:
+    """Lets pyodps ask once in this thread, and wait for seconds where it waits for minutes."""
+    with option_context() as options:
+        options.retry_times = 0
+        options.connect_timeout, options.read_timeout = PROBE_CONNECT_SECONDS, PROBE_READ_SECONDS
+        yield
 
 
 def _column(name: str, kind: str, is_nullable: bool) -> TableColumn:

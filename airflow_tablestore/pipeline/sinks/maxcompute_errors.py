@@ -49,7 +49,9 @@ def translated(error: Exception, operation: str, place: str) -> TablestoreError:
     if isinstance(error, requests.RequestException | ConnectionError | TimeoutError) and not isinstance(
         error, odps.ServerDefinedException
     ):
-        return RetryLater(f"{place}: {type(error).__name__}", operation=operation, code="NoAnswer")
+        advice = "Check the connection's endpoint, and that this network may reach it."
+        told = f"{place}: no answer ({_reason(error)}). {advice}"
+        return RetryLater(told, operation=operation, code="NoAnswer")
     code = code_of(error)
     request_id = getattr(error, "request_id", None) or ""
     status = getattr(error, "status_code", None) or 0
@@ -72,6 +74,14 @@ def code_of(error: Exception) -> str:
     """The service's own code; the name of the class when there is none."""
     code = getattr(error, "code", None)
     return str(code).split(":", 1)[0].strip() if code else type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason, without the objects and addresses of those that carried it up."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    text = getattr(error, "strerror", None) or type(error).__name__
+    return str(text).strip().rstrip(".")[:200]
 
 
 def _words(error: Exception) -> str:
