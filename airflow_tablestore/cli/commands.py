@@ -378,7 +378,8 @@ COMMANDS: tuple[Command | Group, ...] = (
         "show what a run would do; writes nothing",
         "Reads the table's description and split points; shows the tasks, columns and places of a run. Of an "
         "incremental pipeline shows which windows are due and which of them are not exported. Of a stream shows the "
-        "tunnel, how far it is behind, and what nobody has read, counted up to 10,000 changes. Writes nothing.",
+        "tunnel, how far it is behind, and what nobody has read, counted up to 10,000 changes. Of a "
+        "delivery checks the task against the table and shows where it stands otherwise. Writes nothing.",
         (SPEC, RUN_DATE, WINDOW_START, WINDOW_END, JSON),
         "airflow_tablestore.cli.plan:plan",
     ),

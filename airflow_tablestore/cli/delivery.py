@@ -1,4 +1,4 @@
-"""`delivery create | update | list | describe | delete | audit`: delivery tasks by hand.
+"""`delivery create | update | list | describe | delete | audit`, and `plan` of a delivery: delivery tasks by hand.
 
 What a task is comes from a spec of kind delivery; looking at one and deleting it need its name alone.
 """
@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 
 from airflow_tablestore.cli.session import FAILED, OK, Session
 from airflow_tablestore.cli.table import lines
+from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.client import Client
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.delivery.audit import audit as audited
 from airflow_tablestore.pipeline.delivery.prefix import partition
 from airflow_tablestore.pipeline.delivery.progress import look
-from airflow_tablestore.pipeline.delivery.task import Outcome, Wish, ensure
+from airflow_tablestore.pipeline.delivery.task import OnDrift, Outcome, Wish, check, differences, ensure, find
 from airflow_tablestore.pipeline.delivery.task import delete as deleted
 from airflow_tablestore.pipeline.delivery.task import update as updated
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
@@ -28,6 +29,42 @@ from airflow_tablestore.spec import PipelineSpec, load
 from airflow_tablestore.spec.build_delivery import delivery_wish
 from airflow_tablestore.spec.kinds.delivery import DeliverySpec
 from airflow_tablestore.wire.delivery import list_delivery_tasks
+
+_WOULD = {
+    OnDrift.FAIL: "a run would fail",
+    OnDrift.UPDATE: "a run would update it",
+    OnDrift.RECREATE: "a run would delete it and make it anew, which delivers base data again",
+}
+
+
+def plan_delivery(arguments: Namespace, spec: DeliverySpec, session: Session) -> int:
+    """Print what a run at this moment would do with the task.
+
+    :raises SpecError: what the run itself would say about the task and its table.
+    """
+    refuse_options(arguments, spec.kind, "--window-start", "--window-end", "--run-date")
+    wish = delivery_wish(spec)
+    with _client(spec.source.connection, session) as client:
+        warnings = check(client, wish.task, wish.optional)
+        found = find(client, wish.task.table, wish.task.name)
+    for warning in warnings:
+        session.tell(f"warning: {warning}")
+    differing = () if found is None else differences(wish.task, found.task)
+    if found is None:
+        told = "is not there: a run would make it"
+    elif differing:
+        told = f"stands with another definition: {_WOULD[wish.on_drift]}"
+    else:
+        told = "stands as the spec has it: a run would leave it"
+    if arguments.json:
+        whole = {"table": wish.task.table, "task": wish.task.name, "stands": found is not None, "plan": told}
+        session.say(json.dumps({**whole, "differences": [str(one) for one in differing]}, indent=2))
+        return OK
+    session.say(f"{_capital(wish.task.subject)} {told}.")
+    for one in differing:
+        session.say(f"  {one}")
+    session.say("Nothing was written.")
+    return OK
 
 
 def create(arguments: Namespace, session: Session) -> int:
@@ -50,7 +87,7 @@ def _done(arguments: Namespace, session: Session, act: Callable[[Client, Wish], 
     if arguments.json:
         session.say(json.dumps({"table": wish.task.table, "task": wish.task.name, **outcome.to_json()}))
         return OK
-    session.say(f"{wish.task.subject[:1].upper()}{wish.task.subject[1:]} is {outcome.action}.")
+    session.say(f"{_capital(wish.task.subject)} is {outcome.action}.")
     for one in outcome.differences:
         session.say(f"  {one}")
     return OK
@@ -76,7 +113,7 @@ def describe(arguments: Namespace, session: Session) -> int:
     if arguments.json:
         session.say(json.dumps(at.to_json()))
     else:
-        session.say(f"{str(at)[:1].upper()}{str(at)[1:]}.")
+        session.say(f"{_capital(str(at))}.")
         if at.error:
             session.say(f"It has stopped, {at.error}: {at.detail}")
     return FAILED if at.error else OK
@@ -120,6 +157,10 @@ def _spec(path: str) -> DeliverySpec:
     if not isinstance(spec, DeliverySpec):
         raise SpecError([Problem(f"a pipeline of kind '{spec.kind}' is no delivery", "name a delivery", file=path)])
     return spec
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _client(connection: str, session: Session) -> Client:

@@ -20,6 +20,7 @@ from airflow_tablestore.pipeline.full_export.export import pinned_schema, sink_o
 from airflow_tablestore.pipeline.full_export.plan import Split
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.spec import IncrementalSpec, load
+from airflow_tablestore.spec.kinds.delivery import DeliverySpec
 from airflow_tablestore.spec.kinds.restore import RestoreSpec
 from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 from airflow_tablestore.spec.kinds.stream import StreamSpec
@@ -71,6 +72,10 @@ def plan(arguments: Namespace, session: Session) -> int:
         from airflow_tablestore.cli.stream_plan import plan_stream
 
         return plan_stream(arguments, spec, session)
+    if isinstance(spec, DeliverySpec):
+        from airflow_tablestore.cli.delivery import plan_delivery
+
+        return plan_delivery(arguments, spec, session)
     if isinstance(spec, SnapshotSpec):
         from airflow_tablestore.cli.snapshot import plan_snapshot
 

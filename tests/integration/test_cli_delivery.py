@@ -99,6 +99,26 @@ def test_another_definition_is_told_and_updated(spec, run):
     assert "is updated" in run("delivery", "update", file)[1]
 
 
+def test_a_plan_says_what_a_run_would_do_and_does_nothing(cloud, spec, run):
+    file = spec()
+
+    assert "is not there: a run would make it" in run("plan", file)[1]
+    assert cloud.requests("CreateDeliveryTask") == []
+    run("delivery", "create", file)
+    assert "stands as the spec has it: a run would leave it" in run("plan", file)[1]
+    code, told, _ = run("plan", spec("elsewhere"), "--json")
+    assert (code, json.loads(told)["differences"][0].split(":")[0]) == (0, "prefix")
+    assert "a run would fail" in json.loads(told)["plan"]
+
+
+def test_a_plan_refuses_what_a_run_refuses(cloud, spec, run):
+    cloud.put_rows("orders", [{"id": 2, "city": 7}])
+
+    code, _, told = run("plan", spec())
+
+    assert (code, "as UTF8 they would be dropped" in told) == (2, True)
+
+
 def test_what_is_missing_is_told(spec, run, tmp_path):
     code, _, told = run("delivery", "describe", "orders", "nothing")
     assert (code, "There is no delivery task" in told) == (1, True)
