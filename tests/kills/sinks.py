@@ -11,24 +11,29 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import tablestore as sdk
+from odps import ODPS
 
 from airflow_tablestore.client import Client, Endpoint
-from airflow_tablestore.emulator import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE
+from airflow_tablestore.emulator import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE, DEMO_PROJECT
 from airflow_tablestore.pipeline.formats.parquet import Parquet
+from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute, MaxComputeEndpoint
 from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.tunnel.channels import published
 from airflow_tablestore.pipeline.tunnel.copy_target import TableCopy
+from airflow_tablestore.pipeline.tunnel.table_target import Partitions, Pick, StreamTable, TableMode
+from airflow_tablestore.wire.row import ColumnType
 from tests.conformance.folder_store import FolderStore
-from tests.kills.promises import Told, Verdict, once, same_end
+from tests.kills.promises import Told, Verdict, at_least_once, once, same_end
 
 PREFIX = "events/"
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a worker in another process needs to know: the emulator's Tablestore, and a folder of the run."""
+    """What a worker in another process needs to know: the emulator's services, and a folder of the run."""
 
     tablestore: str
+    maxcompute: str
     folder: str
 
 
@@ -73,6 +78,48 @@ def _copy_told(where: Where) -> Iterable[Told]:
             yield Told(row.primary_key[0][1], row.attribute_columns[0][1])
 
 
+WHOLE = (Pick("id", "id"), Pick("v", "v", ColumnType.INTEGER), Pick("w", "w", ColumnType.INTEGER))
+
+
+def _streamed() -> StreamTable:
+    by_minute = Partitions(None, lambda moment: (("pt", f"{moment:%H%M}"),))
+    return StreamTable("streamed", TableMode.STREAM, by_minute, creates=True)
+
+
+def _upserted() -> StreamTable:
+    return StreamTable("upserted", TableMode.UPSERT, columns=WHOLE, creates=True)
+
+
+def _warehouse(where: Where) -> MaxCompute:
+    return MaxCompute(MaxComputeEndpoint(where.maxcompute, DEMO_PROJECT, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET))
+
+
+def _rows(where: Where, name: str) -> Iterable[dict[str, Any]]:
+    odps = ODPS(DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, project=DEMO_PROJECT, endpoint=where.maxcompute)
+    table = odps.get_table(name)
+    columns = [column.name for column in table.table_schema.columns]
+    for place in [str(one) for one in table.partitions] if table.table_schema.partitions else [None]:
+        with table.open_reader(partition=place) as reader:
+            for record in reader:
+                yield dict(zip(columns, record.values, strict=True))
+
+
+def _streamed_told(where: Where) -> Iterable[Told]:
+    for row in _rows(where, "streamed"):
+        yield Told(row["id"], json.loads(row["cells"])[0]["value"], row["sequence"])
+
+
+def _upserted_told(where: Where) -> Iterable[Told]:
+    for row in _rows(where, "upserted"):
+        assert row["w"] == last_put(row["v"]), f"half a row: {row}"
+        yield Told(row["id"], row["v"])
+
+
+def last_put(version: int) -> int:
+    """The version that wrote a whole row: every third one is an update of `v` alone, and leaves `w` as it was."""
+    return version - (version % 3 == 0)
+
+
 SINKS = (
     Judged(
         "objects",
@@ -82,4 +129,6 @@ SINKS = (
         promise=once,
     ),
     Judged("table", lambda: TableCopy("copy", creates=True), _client, _copy_told, same_end),
+    Judged("streamed", _streamed, _warehouse, _streamed_told, at_least_once),
+    Judged("upserted", _upserted, _warehouse, _upserted_told, same_end),
 )

@@ -27,6 +27,8 @@ SETTINGS = Settings(
 )
 ASKED = {"tunnel/readrecords": "read", "tunnel/checkpoint": "checkpoint"}
 SORTS = ("read", "write", "checkpoint")
+OPENING = frozenset({"stream", "upsert"})
+"""What a place gives for these acts upon it too: rows that are streamed, rows that wait for their commit."""
 
 
 class Steps:
@@ -62,7 +64,7 @@ class SteppedClient:
 
 
 class SteppedPlace:
-    """A sink's place, each of whose methods is a step."""
+    """A sink's place, each of whose methods is a step, and what it opens."""
 
     def __init__(self, place: Any, steps: Steps):
         self._place, self._steps = place, steps
@@ -74,7 +76,8 @@ class SteppedPlace:
 
         def act(*args: Any, **kwargs: Any) -> Any:
             self._steps.before("write", f"sink.{name}")
-            return found(*args, **kwargs)
+            given = found(*args, **kwargs)
+            return SteppedPlace(given, self._steps) if name in OPENING else given
 
         return act
 
