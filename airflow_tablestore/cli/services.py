@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_tablestore.cli.session import Session
 from airflow_tablestore.client import Client, OnRetry, RetryPolicy
@@ -16,7 +16,6 @@ from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_end
 from airflow_tablestore.pipeline.full_export.export import FullExport, Services
 from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices
 from airflow_tablestore.pipeline.incremental.ledger import Ledger
-from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
 from airflow_tablestore.spec import FullExportSpec, IncrementalSpec, PipelineSpec, load
 from airflow_tablestore.spec.build import full_export, incremental
 from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
@@ -26,6 +25,7 @@ from airflow_tablestore.wire.table import describe_table
 
 if TYPE_CHECKING:
     from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute, MaxComputeEndpoint
+    from airflow_tablestore.pipeline.sinks.oss import ObjectStore, OssEndpoint
     from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices
 
 
@@ -145,6 +145,7 @@ def opened_snapshot(spec: SnapshotSpec, session: Session) -> Iterator[SnapshotSe
 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of both.
     """
+    from airflow_tablestore.pipeline.sinks.oss import ObjectStore
     from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices
 
     problems, ends, source = list[Problem](), None, None
@@ -186,14 +187,16 @@ class _Endpoints:
     bucket: str = ""
 
     def place(self) -> AbstractContextManager[ObjectStore | MaxCompute]:
-        """The bucket, or the project."""
-        if isinstance(self.sink, OssEndpoint):
-            return closing(ObjectStore(self.sink, self.bucket))
+        """The bucket, or the project; the client of the other one, which is large, is not loaded."""
         if self.sink is None:
             raise SpecError("the sink's connection was not asked for")
+        if self.bucket:
+            from airflow_tablestore.pipeline.sinks.oss import ObjectStore
+
+            return closing(ObjectStore(cast("OssEndpoint", self.sink), self.bucket))
         from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
 
-        return closing(MaxCompute(self.sink))
+        return closing(MaxCompute(cast("MaxComputeEndpoint", self.sink)))
 
 
 def _endpoints(session: Session, tablestore: list[str], sink: OssSink | MaxComputeSink | None = None) -> _Endpoints:
