@@ -35,7 +35,7 @@ def connection_of(
     name = given.text("datasource", f"{role}.connection", "dataSource", "dataSourceName")
     if name and not re.fullmatch(r"[\w.:-]{1,200}", name):
         given.trail.choose(f"{role}.connection", f"The data source '{masked(name)}' cannot be a connection's name.")
-        name = re.sub(r"[^\w.-]+", "_", name)
+        name = re.sub(r"[^\w.-]+", "_", masked(name)).strip("_.-")
     told: dict[str, str] = {}
     for one in (*hosts, *others):
         value = given.connection(one, f"the connection of the {role}")

@@ -79,11 +79,22 @@ def _parts(data: Mapping[str, Any], trail: Trail, found: list[Finding]) -> tuple
                 found.append(finding((*loc, "content", 1), f"{len(content)} jobs stand in this file", hint))
             base = (*loc, "content", 0) if isinstance(inner["content"], list) else (*loc, "content")
             return ((*base, "reader"), content[0].get("reader")), ((*base, "writer"), content[0].get("writer")), setting
-        if "reader" in inner or "writer" in inner:
-            return ((*loc, "reader"), inner.get("reader")), ((*loc, "writer"), inner.get("writer")), setting
+        if inner.keys() & {"reader", "writer", "readers", "writers"}:
+            return _one(inner, loc, "reader", found), _one(inner, loc, "writer", found), setting
     hint = "script mode has configuration.reader and configuration.writer, DataX job.content[0].reader and .writer"
     found.append(finding((), "has no reader and no writer, so it is no job", hint))
     return nothing, nothing, nothing
+
+
+def _one(inner: Mapping[str, Any], loc: Loc, name: str, found: list[Finding]) -> _Part:
+    """The reader or the writer, also where it stands in a list of one."""
+    key = name if name in inner or f"{name}s" not in inner else f"{name}s"
+    value = inner.get(key)
+    if not isinstance(value, list) or not value:
+        return (*loc, key), value
+    if len(value) > 1:
+        found.append(finding((*loc, key, 1), f"is a second {name}", "make a file of each job"))
+    return (*loc, key, 0), value[0]
 
 
 def _steps(data: Mapping[str, Any], trail: Trail, found: list[Finding]) -> tuple[_Part, _Part]:

@@ -24,6 +24,12 @@ _LINE = re.compile(
     rf"(?:[\s{{}}\[\],:]|{_STRING}|-?\d[\d.eE+-]*+|true|false|null|{VARIABLE.pattern})*+(?:(?:#|//|/\*).*)?$"
 )
 _KEY = re.compile(r'"\s*:')
+MOST_DEPTH = 60
+"""Far deeper than any job, and far from where Python gives up on recursion."""
+
+_WIDE = dict(zip("\u201c\u201d\uff02\u2018\u2019\uff0c\uff1a\uff5b\uff5d\uff3b\uff3d", '"""\'\',:{}[]', strict=True))
+"""Marks of Chinese keyboards and word processors, and what JSON has in their place."""
+
 _STAND_IN = 0xE000
 """Where Unicode's private characters begin: a variable without quotes is read as a text of one of them."""
 
@@ -50,9 +56,13 @@ def read_job(text: str, file: str = "") -> JobText:
     except json.JSONDecodeError as error:
         raise SpecError([_problem(error, text, file)]) from error
     except RecursionError as error:
-        raise SpecError([Problem("is nested too deep", file=file, line=1, column=1)]) from error
+        raise SpecError([_too_deep(file)]) from error
+    except ValueError as error:  # Python reads no integer of so many digits
+        raise SpecError([Problem("holds a number of thousands of digits", file=file, line=1, column=1)]) from error
     except _Unclear as error:
         raise SpecError(_doubled(plain, file) or [_placed(error, plain, file)]) from error
+    if _depth(plain) > MOST_DEPTH:
+        raise SpecError([_too_deep(file)])
     try:
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -61,6 +71,19 @@ def read_job(text: str, file: str = "") -> JobText:
     if not isinstance(data, dict):
         raise SpecError([Problem("is no job: it must be one object in braces", file=file, line=1, column=1)])
     return JobText(_with_variables(data, scan.variables), plain, tuple(scan.prose))
+
+
+def _too_deep(file: str) -> Problem:
+    return Problem("is nested too deep", "a job has a dozen levels", file=file, line=1, column=1)
+
+
+def _depth(plain: str) -> int:
+    """How deep objects and lists stand in each other."""
+    depth = most = 0
+    for mark in re.findall(rf"{_STRING}|[{{}}\[\]]", plain):
+        depth += 1 if mark in "{[" else -1 if mark in "}]" else 0
+        most = max(most, depth)
+    return most
 
 
 class _Scan:
@@ -166,6 +189,12 @@ def _problem(error: json.JSONDecodeError, text: str, file: str) -> Problem:
         return Problem("is empty", "a job holds a reader and a writer", file=file, line=1, column=1)
     said = f"{error.msg[:1].lower()}{error.msg[1:]}"
     hint = "look at the quotes and commas here and just before; a comment begins with # or //"
+    lines = text.removeprefix("\ufeff").splitlines()
+    line = lines[error.lineno - 1] if error.lineno <= len(lines) else ""
+    if wide := next((mark for mark in line[max(0, error.colno - 2) : error.colno + 1] if mark in _WIDE), ""):
+        hint = f"{wide} is a mark of Chinese text or of a word processor; write {_WIDE[wide]}"
+    elif line[error.colno - 1 : error.colno] == "'":
+        hint = "texts stand in double quotes"
     return Problem(f"is not JSON: {said}", hint, file=file, line=error.lineno, column=error.colno)
 
 

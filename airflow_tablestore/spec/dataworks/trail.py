@@ -6,12 +6,13 @@ written down at the end too, so no parameter can be lost without a word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from airflow_tablestore.spec.problems import Finding, Loc, finding, holds_key_id, names_secret, path_of, shown
+from airflow_tablestore.spec.problems import Finding, Loc, finding, holds_key_id, masked, names_secret, path_of, shown
 
 
 class Fate(StrEnum):
@@ -77,8 +78,16 @@ class Trail:
             elif value in ("", None) or value == [] or value == {}:
                 self.note(loc, Fate.EMPTY, "")
             else:
-                self.note(loc, Fate.OTHER, f"is not known here; it is {shown(value)}")
+                self.note(loc, Fate.OTHER, f"is not known here; it is {without_tokens(shown(value))}")
         self.secrets = [loc for loc, value in leaves(job) if is_secret(loc, value)]
+
+
+_TOKEN = re.compile(r"(?<![\w+/=-])(?=[\w+/=-]*?[0-9])(?=[\w+/=-]*?[A-Za-z])[\w+/=-]{20,}+")
+
+
+def without_tokens(text: str) -> str:
+    """A text of which nobody knows what it is, without what is as long and as mixed as a key."""
+    return _TOKEN.sub("***", masked(text))
 
 
 def leaves(data: Any, at: Loc = ()) -> Iterator[tuple[Loc, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_tablestore.spec.dataworks.convert import Conversion
 from airflow_tablestore.spec.dataworks.places import Connection
-from airflow_tablestore.spec.dataworks.trail import Fate, Step
+from airflow_tablestore.spec.dataworks.trail import Fate, Step, without_tokens
 from airflow_tablestore.spec.problems import Loc, masked, path_of
 
 WIDTH = 110
@@ -146,7 +146,7 @@ def report(conversion: Conversion) -> str:
             head = f"## {title}\n\n{about}\n\n" if about else f"## {title}\n\n"
             parts.append(head + "\n".join(_row(step) for step in steps))
     if conversion.prose:
-        rows = "\n".join(f"* line {number}: {masked(text)}" for number, text in conversion.prose)
+        rows = "\n".join(f"* line {number}: {without_tokens(text)}" for number, text in conversion.prose)
         about = "These lines follow a comment and are no JSON, so they were read as the rest of it."
         parts.append(f"## Comments broken over lines\n\n{about}\n\n{rows}")
     return "\n\n".join(parts) + "\n"

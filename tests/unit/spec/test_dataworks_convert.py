@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_tablestore.cli import main
+from airflow_tablestore.cli.session import Session
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.spec import from_mapping
 from airflow_tablestore.spec.dataworks import Conversion, convert, report, scheduling_of, spec_text
@@ -437,6 +440,55 @@ def test_a_key_in_the_rest_of_a_comment_is_masked(tmp_path):
     path.write_text(f"{{ # the key is\nLTAI5tExampleExample of course\n{data[1:]}")
 
     assert "LTAI5t" not in report(convert(path, now=NOW))
+
+
+KEY = "aB3dE5gH7jK9mN1pQ3rS5tU7vW9xY1"
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        ots(accessKeySecret=KEY),
+        ots(surprise=KEY),
+        ots(surprise=[{"deep": KEY}]),
+        ots(surprise={"securityToken": KEY}),
+        ots(endpoint=f"https://me:{KEY}@i.ots.aliyuncs.com"),
+        ots(datasource=f"accessKey={KEY}"),
+        ots(column=[{"name": "a", "accessKey": KEY}]),
+    ],
+    ids=["parameter", "unknown", "nested", "object", "login", "datasource", "column"],
+)
+def test_a_key_is_in_nothing_that_is_made_wherever_it_stands(tmp_path, reader):
+    path, folder = tmp_path / "job.json", tmp_path / "made"
+    data = json.dumps({"reader": reader, "writer": odps(preSql=[f"set accessKey={KEY};"]), "setting": {}}, indent=1)
+    path.write_text(f"// accessKey: {KEY}\n# broken comment\nwith {KEY} in it\n/* {KEY} */\n{data}\n# {KEY}")
+    out, errors = io.StringIO(), io.StringIO()
+
+    for words in ((), ("--json",)):
+        main(["convert", str(path), "-o", str(folder), "--force", *words], Session(out=out, err=errors))
+
+    made = "".join(file.read_text() for file in folder.iterdir()) if folder.exists() else ""
+    assert KEY not in made + out.getvalue() + errors.getvalue()
+    assert made
+
+
+@pytest.mark.parametrize("key", ["reader", "readers"])
+def test_a_reader_in_a_list_of_one_is_understood_and_a_second_one_refused(tmp_path, key):
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"configuration": {key: [ots()], key.replace("read", "writ"): [oss()]}}))
+
+    assert convert(path, now=NOW).kind == "full_export"
+
+    path.write_text(json.dumps({"configuration": {key: [ots(), ots()], "writer": oss()}}))
+    with pytest.raises(SpecError, match="is a second reader"):
+        convert(path, now=NOW)
+
+
+def test_a_text_without_an_end_is_read_in_time(job):
+    for text in ("t" * 200_000, "token" * 40_000, "accessKey" + " " * 200_000, "://" * 60_000):
+        conversion = job(ots(table=text), oss(surprise=text))
+
+        assert not conversion.is_complete
 
 
 # ---- bad input

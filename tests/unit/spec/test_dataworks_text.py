@@ -91,3 +91,33 @@ def test_hostile_lines_are_read_in_time(line):
         read_job(f'{{"a": 1, # note\n{line}\n}}')
 
     assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{\u201ca\u201d: 1}", '\u201c is a mark of Chinese text or of a word processor; write "'),
+        ('{"a"\uff1a 1}', "\uff1a is a mark of Chinese text or of a word processor; write :"),
+        ('{"a": 1\uff0c "b": 2}', "\uff0c is a mark of Chinese text or of a word processor; write ,"),
+        ("{'a': 1}", "texts stand in double quotes"),
+        ('{"a": ' + "1" * 5000 + "}", "thousands of digits"),
+        ('{"a": ' * 100 + "1" + "}" * 100, "nested too deep"),
+        ("[" * 100_000, "nested too deep"),
+        ('{"a": "' + "{" * 100 + '", "b": }', "is not JSON"),
+    ],
+    ids=["quotes", "colon", "comma", "apostrophe", "digits", "deep", "deeper", "braces in text"],
+)
+def test_what_a_job_cannot_hold_is_told_with_what_to_write(text, told):
+    with pytest.raises(SpecError) as caught:
+        read_job(text, "job.json")
+
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n"), lambda text: text.replace(" ", "\u3000")],
+    ids=["bom", "crlf", "wide blanks"],
+)
+def test_marks_that_editors_leave_change_nothing(change):
+    assert read_job(change('{\n "a": 1, # told\n}\n')).data == {"a": 1}
