@@ -39,7 +39,7 @@ up: $(READY)     ## emulator and Airflow with its web UI, to try things by hand
 	@$(BIN)/python -m tests.system.up
 
 test-system: $(READY) ## kills, clears and frozen attempts in a real Airflow (some minutes)
-	@$(BIN)/python -m pytest -q -o testpaths= tests/system
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -o testpaths= tests/system
 
 test-kills: $(READY) ## a hundred workers of a tunnel killed under load, for each sink (KILLS=, SEED=; minutes)
 	@KILLS=$(KILLS) $(BIN)/python -m pytest -q -s -o testpaths= tests/kills
@@ -55,7 +55,7 @@ test-e2e: $(E2E) ## clicks in Airflow's web UI: triggers, backfills (PostgreSQL 
 test-live: $(READY) ## the same pipelines against your own account; says which variables it needs
 	@$(BIN)/python -m pytest -q -o testpaths= tests/live
 
-conformance: $(READY) ## official clients in Python, Node and Go against the emulator, each a process
+conformance: $(READY) ## official clients in Python, Node, Go and Java against the emulator, each a process
 	@$(BIN)/python -m pytest -q -o testpaths= tests/judges
 
 bench: $(READY)  ## speed and memory against others, into docs/benchmarks; ONLY=emulator|reading|specs|windows|tunnels|warehouse|flame|runs: a part

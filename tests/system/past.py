@@ -69,10 +69,7 @@ class Past:
             published = compare.download(compare.bucket(self.services["oss"]), prefix, folder)
         except compare.Different as problem:
             return str(problem)
-        wanted, given = self.rows(begin, end), rows_of_files(published.files)
-        if wanted == given:
-            return ""
-        return f"{prefix}: missing {list((wanted - given).items())[:3]}, too many {list((given - wanted).items())[:3]}"
+        return difference(self.rows(begin, end), rows_of_files(published.files))
 
     def _set_clock(self, moment: datetime) -> None:
         self._tell("clock", {"now": moment.isoformat()})
@@ -82,10 +79,18 @@ class Past:
         requests.post(f"{endpoint}/_emulator/{route}", json=told, timeout=10).raise_for_status()
 
 
+def difference(wanted: Counter[writer.Row], given: Counter[writer.Row]) -> str:
+    """What is missing and what is too many, with examples; "" when nothing is."""
+    if wanted == given:
+        return ""
+    return f"missing {list((wanted - given).items())[:3]}, too many {list((given - wanted).items())[:3]}"
+
+
 def rows_of_files(files: Iterable[Path]) -> Counter[writer.Row]:
     """The rows of published Parquet, as the writer's journal tells them: values as text."""
-    found: Counter[writer.Row] = Counter()
-    for file in files:
-        for record in pq.read_table(file).to_pylist():
-            found.update([tuple(None if record[name] is None else str(record[name]) for name in COLUMNS)])
-    return found
+    return rows_of_records(record for file in files for record in pq.read_table(file).to_pylist())
+
+
+def rows_of_records(records: Iterable[dict[str, Any]]) -> Counter[writer.Row]:
+    """The same of rows as a reader finds them."""
+    return Counter(tuple(None if one[name] is None else str(one[name]) for name in COLUMNS) for one in records)

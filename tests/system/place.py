@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from tests.system import compare, sample
+from tests.system.demo_warehouse import Warehouse
 from tests.system.stack import Stack
 
 KEY_NAMES = tuple(name for name, _ in sample.KEYS)
 LOADER = "from airflow_tablestore.factory import load_specs\n\nglobals().update(load_specs('specs'))\n"
 IMPATIENT = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
 }
-"""So that a task whose process is gone is tried again within seconds, not minutes."""
+"""So that a task whose process is gone is tried again within seconds, not minutes, and so that a new triggerer takes
+over from a dead one as soon."""
 
 
 def write_dags(folder: Path, specs: dict[str, str]) -> Path:
@@ -46,11 +50,15 @@ class Place:
         self.wait(dag_id, run_id, "success")
         return run_id
 
-    def wait(self, dag_id: str, run_id: str, wanted: str, seconds: float = 120) -> None:
-        self.until(lambda: self.stack.run_state(dag_id, run_id) in ("success", "failed"), seconds)
+    def wait(self, dag_id: str, run_id: str, wanted: str, seconds: float = 300) -> None:
+        self.settle(dag_id, run_id, seconds)
         assert self.stack.run_state(dag_id, run_id) == wanted, self.stack.task_instances(dag_id, run_id)
 
-    def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
+    def settle(self, dag_id: str, run_id: str, seconds: float = 300) -> None:
+        """Return when the run has ended, in whatever way."""
+        self.until(lambda: self.stack.run_state(dag_id, run_id) in ("success", "failed"), seconds)
+
+    def until(self, holds: Callable[[], object], seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
             self.stack.check_alive()
@@ -75,8 +83,17 @@ class Place:
         """How what a full export of the sample has published under `<DAG id>/` differs from its rows; "" when not."""
         store = compare.bucket(self.services["oss"])
         published = compare.download(store, f"{dag_id}/", self.folder / dag_id)
-        expected = {
+        return compare.difference(self._expected(), compare.read_parquet(published.files, KEY_NAMES), compare.as_is)
+
+    def differences_in_table(self, dag_id: str) -> str:
+        """The same of a table of MaxCompute with the pipeline's name, and its only partition."""
+        warehouse = Warehouse(self.services["maxcompute"])
+        (partition,) = warehouse.partitions(dag_id)
+        rows = compare.keyed(warehouse.rows(dag_id, partition), KEY_NAMES)
+        return compare.difference(self._expected(), rows, compare.as_is)
+
+    def _expected(self) -> dict[compare.Key, compare.Cells]:
+        return {
             tuple(v for _, v in key): {n: bytes(v) if isinstance(v, bytearray) else v for n, v in cells}
             for key, cells in sample.rows(self.rows)
         }
-        return compare.difference(expected, compare.read_parquet(published.files, KEY_NAMES), compare.as_is)
