@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -169,6 +170,11 @@ class Bare:
         self.account = CloudAccount(self.at.access_key_id, self.at.access_key_secret)
 
     def ask(self, method, path, query=(), body=b"", headers=(), *, is_signed=True):
+        status, _, content = self.answer(method, path, query, body, headers, is_signed=is_signed)
+        return status, content
+
+    def answer(self, method, path, query=(), body=b"", headers=(), *, is_signed=True):
+        """Status, headers and body."""
         target = path + ("?" + urlencode(list(query)) if query else "")
         told = {"Date": format_datetime(datetime.now(UTC), usegmt=True), "x-odps-tunnel-version": "6", **dict(headers)}
         request = requests.Request(method.upper(), self.url + target, headers=told)
@@ -177,12 +183,13 @@ class Bare:
             self.account.sign_request(request, self.url)
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
         try:
-            connection.putrequest(request.method, target, skip_accept_encoding=True)
+            names_host = "Host" in dict(headers)
+            connection.putrequest(request.method, target, skip_host=names_host, skip_accept_encoding=True)
             for name, value in {**request.headers, "content-length": str(len(body))}.items():
                 connection.putheader(name, value)
             connection.endheaders(body)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
 
@@ -284,3 +291,35 @@ def test_who_does_not_sign_is_refused_before_the_body_is_read(cloud):
 
     assert status == 401
     assert b"Unauthorized" in body
+
+
+STATEMENT = b"<Instance><Job><Tasks><SQL><Name>a</Name><Query>select 1</Query></SQL></Tasks></Job></Instance>"
+
+
+@pytest.mark.parametrize("host", ["maxcompute:8089", "mc.example.com"])
+def test_addresses_that_are_handed_back_are_the_one_that_was_asked(cloud, host):
+    """As behind a name of Docker or a forwarded port: the client comes back where it came from."""
+    cloud.sql("create table d (id bigint not null, primary key (id)) tblproperties('transactional'='true')")
+    bare, root, server = Bare(cloud), f"/projects/{cloud.project}", host if ":" in host else f"{host}:80"
+
+    def ask(method, path, query=(), body=b""):
+        status, headers, content = bare.answer(method, root + path, query, body, {"Host": host})
+        assert status < 500
+        return headers, content.decode()
+
+    _, tunnel = ask("GET", "/tunnel", [("service", "")])
+    instance, _ = ask("POST", "/instances", [], STATEMENT)
+    again, _ = ask("POST", "/instances", [], STATEMENT)
+    _, stream = ask("POST", "/tables/t/streams", [("slotnum", "2")])
+    _, upsert = ask("POST", "/tables/d/upserts", [("slotnum", "2")])
+    _, refusal = ask("GET", "/tables/none", [("uploadid", "x")])
+    cloud.sql("drop table d")
+
+    assert tunnel == host
+    assert instance["location"].startswith(f"http://{host}{root}/instances/")
+    assert again["location"] != instance["location"]
+    assert {address for _, address in json.loads(stream)["slots"]} == {server}
+    assert {slot["worker_addr"] for slot in json.loads(upsert)["slots"]} == {server}
+    assert host in refusal
+    port = bare.url.rpartition(":")[2]
+    assert all(port not in told for told in (tunnel, instance["location"], stream, upsert, refusal))

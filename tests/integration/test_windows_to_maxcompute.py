@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.errors import RetryLater, SpecError, StartOver, Superseded
+from airflow_tablestore.pipeline.contract import Constant, Picked
 from airflow_tablestore.pipeline.incremental.export import (
     WindowServices,
     export_part,
@@ -25,7 +27,10 @@ from airflow_tablestore.pipeline.incremental.export import (
     publish_window,
 )
 from airflow_tablestore.pipeline.incremental.ledger import WindowState
+from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection
+from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.window import Window
+from airflow_tablestore.wire.row import ColumnType
 from tests.conformance.windows import EVERY, GRID
 from tests.integration.exporting_window import Steps, client_of
 from tests.integration.loading import warehouse
@@ -91,6 +96,28 @@ def test_each_window_has_its_changes_with_six_columns(world, mode):
     assert list(row)[:6] == ["id", "colname", "version", "colvalue", "optype", "sequenceinfo"]
     assert row["optype"] == "U"
     assert row["sequenceinfo"]
+
+
+def test_a_row_of_each_change_has_the_columns_chosen(world, mode):
+    """`single_version_and_update_only`: one row for one change, with the cells that it has written."""
+    columns = (Picked("id", "id"), Picked("n", "count"), Constant("eu", ColumnType.STRING, "region"))
+    types = {"n": ColumnType.INTEGER}
+
+    def target(window):
+        partition = (("pt", f"{window.start:%Y%m%d%H%M}"),)
+        return TableTarget(f"single_{mode}", partition, truncates=mode == "truncate", creates=True)
+
+    source = ChangeSelection("t", ChangeMode.SINGLE_VERSION, columns, types)
+    export = replace(export_of(f"single_{mode}", mode), source=source, target=target)
+
+    reports = list(export_range(export, world.services, world.start, world.start + 3 * EVERY))
+    again = list(export_range(export, world.services, world.start, world.start + 3 * EVERY))
+
+    assert [report.rows for report in reports] == [3, 2, 0]
+    assert all(report.was_published for report in again)
+    for number, ids in WRITTEN.items():
+        rows = sorted(world.rows(export, number), key=lambda row: row["id"])
+        assert [(row["id"], row["count"], row["region"]) for row in rows] == [(one, one, "eu") for one in ids]
 
 
 def test_a_window_that_was_published_is_not_loaded_twice(world, mode):
