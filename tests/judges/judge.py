@@ -20,6 +20,8 @@ from tests.judges.runtimes import (
     Program,
     go,
     go_version,
+    java,
+    maven_version,
     node,
     npm_version,
     pip_version,
@@ -31,6 +33,7 @@ from tests.judges.runtimes import (
 
 MOST_SECONDS = 120
 GO_MODULE = "github.com/aliyun/aliyun-tablestore-go-sdk"
+JAVA_ARTIFACT = "com.aliyun.openservices:tablestore"
 PYTHONS = {"3.11": ["row parser"], "3.12": ["encoder", "decoder", "row parser"]}
 """Which compiled parts the SDK brings for each: the encoder and decoder of messages are built for 3.12 only."""
 
@@ -122,6 +125,7 @@ def _other_languages() -> list[Judge]:
     return [
         Judge("Node", "Tablestore", f"npm `tablestore` {npm_version('tablestore')}", node, "node/tablestore_cases.js"),
         Judge("Go", "Tablestore", f"Go module `{GO_MODULE}` {go_version(GO_MODULE)}", go, None),
+        Judge("Java", "Tablestore", f"Java artifact `{JAVA_ARTIFACT}` {maven_version('tablestore')}", java, None),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a judge runs on: a Python, Node or Go of this machine, with the client installed under `.judges/`.
+"""What a judge runs on: a Python, Node, Go or Java of this machine, with the client installed under `.judges/`.
 
 Nothing here knows what is judged. A runtime that is not on this machine is `Absent`; an installation that fails is an
 error, because then nobody has judged anything. Second runs find everything installed.
@@ -116,6 +116,25 @@ def go() -> Program:
     return Program((str(target / "judge"),))
 
 
+@cache
+def java() -> Program:
+    """The program that `java/` is, compiled beside the jars that its `pom.xml` names."""
+    lacking = [name for name in ("java", "javac", "mvn") if not shutil.which(name)]
+    if lacking:
+        raise Absent(f"{', '.join(lacking)} of Java is not on this machine")
+    sources, target = sorted((HERE / "java").iterdir()), FOLDER / "java"
+    jars, classes = target / "jars", target / "classes"
+    if not _is_made(target, sources):
+        shutil.rmtree(target, ignore_errors=True)
+        classes.mkdir(parents=True)
+        pom = str(HERE / "java/pom.xml")
+        _do(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={jars}"])
+        code = [str(one) for one in sources if one.suffix == ".java"]
+        _do(["javac", "-cp", f"{jars}/*", "-d", str(classes), *code])
+        _mark_made(target, sources)
+    return Program(("java", "-cp", f"{jars}/*{os.pathsep}{classes}", "Judge"))
+
+
 def pinned(path: Path, pattern: str) -> str:
     """The version that a file pins: what the pattern's group finds."""
     found = re.search(pattern, path.read_text(), re.MULTILINE)
@@ -137,6 +156,11 @@ def npm_version(package: str) -> str:
 def go_version(module: str) -> str:
     """The version of a Go module that `go/go.mod` names."""
     return pinned(HERE / "go/go.mod", rf"{re.escape(module)} v([^\s+]+)")
+
+
+def maven_version(artifact: str) -> str:
+    """The version of a Java artifact that `java/pom.xml` names."""
+    return pinned(HERE / "java/pom.xml", rf"<artifactId>{re.escape(artifact)}</artifactId>\s*<version>([^<]+)<")
 
 
 def _interpreter(version: str) -> str:

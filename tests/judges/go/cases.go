@@ -428,6 +428,27 @@ func rangeCases() {
 		}
 		scanned(t, numbers(0, 2), int64(3), low, high)
 	})
+	add("GetRange", "a matrix is read, with rows of every type", func(t *table) {
+		t.make(integers(), 1)
+		cells := [][]pair{
+			{{"b", true}, {"d", -1.5}, {"n", int64(math.MinInt64)}, {"s", "中"}, {"x", []byte{0, 255, 10}}},
+			{{"n", int64(0)}},
+			{{"n", ""}, {"s", math.MaxFloat64}},
+		}
+		for id, one := range cells {
+			t.put(keyOf(int64(id)), one...)
+		}
+		answer, err := t.tryScan(keyOf(low), keyOf(high), func(c *ots.RangeRowQueryCriteria) {
+			c.DataBlockType, c.ColumnsToGet = ots.SimpleRowMatrix, []string{"pk", "b", "d", "n", "s", "x"}
+		})
+		check(err)
+		found := [][]pair{}
+		for id, row := range answer.Rows {
+			equal(row.PrimaryKey.PrimaryKeys[0].Value, int64(id))
+			found = append(found, pairs(row.Columns))
+		}
+		equal([]any{answer.DataBlockType, found}, []any{ots.SimpleRowMatrix, cells})
+	})
 	add("GetRange", "a limit of none is refused", func(t *table) {
 		t.make(strings_(), 1)
 		_, err := t.tryScan(keyOf(low), keyOf(high), limit(-1))
