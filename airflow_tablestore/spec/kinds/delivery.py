@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from airflow_tablestore.pipeline.delivery.checks import ColumnDraft, Draft, Fault, text_faults, wait_faults
+from airflow_tablestore.pipeline.delivery.prefix import skipped
 from airflow_tablestore.spec.common import Part, PipelineSpec, within
 from airflow_tablestore.spec.problems import Finding, finding
 from airflow_tablestore.spec.values import ColumnName, ConnectionName, Duration, TableName, Timezone, folded
@@ -189,6 +190,10 @@ class DeliverySpec(PipelineSpec):
         yield from (_finding(("delivery",), one) for one in faults if not one.is_warning)
 
     def conflicts(self) -> Iterator[Finding]:
+        is_by_folder = self.audit is not None or (self.wait is not None and self.wait.partition)
+        if is_by_folder and (lacking := skipped(self.delivery.prefix)):
+            told = f"has no ${', $'.join(lacking)}: the same folder comes back later, so none can be awaited or audited"
+            yield finding(("delivery", "prefix"), told, "put that in too")
         if self.wait is None:
             return
         yield from (
@@ -203,6 +208,13 @@ class DeliverySpec(PipelineSpec):
         yield from super().warnings()
         faults = text_faults(_draft({"delivery": self.delivery}))
         yield from (_finding(("delivery",), one) for one in faults if one.is_warning)
+        if self.wait is not None and self.wait.partition and self.delivery.event_time is not None:
+            told = (
+                "goes by the time of writing; rows with an earlier event time may still come into the folder afterwards"
+            )
+            yield finding(
+                ("wait", "partition"), told, "leave out event_time, or read late folders again", is_warning=True
+            )
 
     def connections(self) -> Mapping[str, str]:
         files = {} if self.audit is None else {"files": self.audit.connection}

@@ -150,6 +150,21 @@ def test_a_partition_that_is_never_complete_is_not_waited_for():
     assert ("delivery.prefix", 9, False) in found(text)
 
 
+@pytest.mark.parametrize("wish", ["wait: {partition: true}", "audit: {}"])
+def test_a_folder_that_comes_back_later_is_neither_awaited_nor_audited(wish):
+    text = with_("sample/year=$yyyy/month=$MM", "sample/month=$MM").split("wait:")[0] + wish + "\n"
+
+    assert ("delivery.prefix", 9, False) in found(text)
+
+
+def test_a_folder_by_event_time_may_get_rows_after_it_was_awaited():
+    text = with_("phase: incremental, max_lag: 10m", "partition: true").replace(
+        "  role:", "  event_time: {column: at, format: Unix}\n  role:"
+    )
+
+    assert [(path, is_warning) for path, _, is_warning in found(text)] == [("wait.partition", True)]
+
+
 def test_a_spec_becomes_the_task():
     text = with_("type: UTF8}", "type: utf8, encoding: plain_dictionary, optional: true}").replace(
         "  role:", "  on_drift: update\n  event_time: {column: at, format: rfc3339}\n  role:"
