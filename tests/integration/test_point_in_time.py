@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tablestore import Condition, OTSClient, ReturnType, Row, RowExistenceExpectation
 
 from airflow_tablestore.cli import main
 from airflow_tablestore.cli.session import FAILED, MUST_CHANGE, OK, Session
+from airflow_tablestore.client import Client
 from airflow_tablestore.emulator import Emulator
 from airflow_tablestore.emulator.local_cloud import LocalCloud
 from airflow_tablestore.pipeline.boundaries import micros_of
@@ -190,6 +196,40 @@ def test_a_restore_that_was_stopped_is_made_good_by_the_next(history):
     assert history.cloud.rows("stopped") == history.states[1000]
 
 
+@pytest.mark.parametrize("nth", [1, 3])
+def test_a_restore_that_was_killed_is_made_good_by_the_next(history, nth):
+    table, cloud = f"killed_{nth}", history.cloud
+    words = (cloud.bucket, f"{cloud.prefix}full/", f"{cloud.prefix}changes/", history.moment(1000).isoformat(), table)
+    command = [sys.executable, "-m", "tests.integration.restoring_past", *words, str(nth)]
+    killed = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env={**os.environ, **cloud.environment()}, capture_output=True
+    )
+    left = cloud.rows(table)
+
+    code, _, told = history.restore(1000, table=table)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert len(left) == 5 * (nth - 1)
+    assert code == OK, told
+    assert cloud.rows(table) == history.states[1000]
+
+
+def test_values_that_something_else_writes_meanwhile_are_found_at_the_end(history, monkeypatch):
+    cloud, send = history.cloud, Client.send
+
+    def meddling(self, call):
+        if call.operation == "GetRange":  # the first one is that of the comparison
+            cloud.put_rows("mixed", [{"uid": "a", "n": 9, "text": "by others"}])
+        return send(self, call)
+
+    monkeypatch.setattr(Client, "send", meddling)
+
+    code, _, told = history.restore(1000, table="mixed")
+
+    assert code == FAILED
+    assert "Table mixed holds other values than the export and the changes give" in told
+
+
 def test_rows_that_something_else_has_left_are_found_at_the_end(history):
     history.cloud.make_table("used", key={"uid": str, "n": int}, rows=[{"uid": "z", "n": 1, "x": 1}])
 
@@ -243,3 +283,37 @@ def test_a_damaged_object_of_a_window_is_refused_before_a_row_is_written(history
     assert code == FAILED
     assert f"{key} has {len(body) - 1} bytes instead of {len(body)}" in told
     assert "never" not in history.client.list_table()
+
+
+@pytest.mark.parametrize("place", ["full/", "changes/"])
+def test_an_object_that_is_gone_is_told_before_the_table_is_made(history, place):
+    found = history.cloud.objects(f"{history.cloud.prefix}{place}")
+    key, body = next((k, b) for k, b in reversed(found.items()) if k.endswith(".parquet") and "_pending" not in k)
+    history.cloud.emulator.objects_store().delete(history.cloud.bucket, [key])
+
+    code, _, told = history.restore(1000, table="never")
+    history.cloud.put_object(key, body)
+
+    assert code == FAILED
+    assert f"{key} is missing" in told
+    assert "Nothing was done" in told
+    assert "never" not in history.client.list_table()
+
+
+def test_a_snapshot_goes_into_a_table_of_maxcompute_at_once_and_again(history):
+    text = (
+        f"kind: snapshot\nto: {history.moment(1000).isoformat()}\n"
+        f"source: {{type: oss, bucket: {history.cloud.bucket}, base: {history.cloud.prefix}full/, "
+        f"changes: {history.cloud.prefix}changes/}}\n"
+        "sink: {type: maxcompute, table: rides_then, partition: 'pt=then', truncate: true, create_table: true}\n"
+    )
+    spec = history.spec("then", text)
+
+    planned = history.shell("plan", spec)
+    first, again = (history.shell("run", spec, "--json") for _ in range(2))
+
+    assert [code for code, _, _ in (planned, first, again)] == [OK] * 3, (first, again)
+    assert f"maxcompute://{history.cloud.project}/rides_then/pt=then, truncate" in planned[1]
+    rows = history.cloud.maxcompute_rows("rides_then", "pt=then")
+    expected = [(row["uid"], row["n"], row.get("text")) for row in history.states[1000]]
+    assert sorted((row["uid"], row["n"], row["text"]) for row in rows) == sorted(expected)
