@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import big_table, flame, golang, reading, report, scale, specs, tunnels, warehouse, windows
+from tests.bench import big_table, flame, golang, reading, report, scale, shapes, specs, tunnels, warehouse, windows
 from tests.bench import emulator as emulated
 from tests.bench.pairs import Figure
 from tests.bench.scale import Measured
@@ -69,6 +69,7 @@ def _part(part: str, options: argparse.Namespace, out: Console) -> Iterator[Figu
         yield from golang.in_memory(FOLDER, PAGES, options.rounds)
         yield from reading.over_http(FOLDER, PAGES, options.rounds)
         yield from reading.threads(PAGES, options.rounds)
+        yield from shapes.decoding(options.rounds)
     elif part == "specs":
         out.print("Specs to DAG objects ...")
         yield from specs.building(FOLDER, rounds=3)

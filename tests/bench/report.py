@@ -29,6 +29,14 @@ Where the CPU time of an export to csv goes, function by function, shows [a flam
 then a click on a frame makes it as wide as the page.
 """
 CLOSING = """\
+**Odd tables** are those with names like "mixed types", "sparse wide rows", "strings of 2 KB" and "blocks of 10 rows".
+The C library takes them in the same pass as others. Without it they are a cliff: numpy walks the rows of a block
+together, so blocks of few rows, of rows that differ, and of long strings go to the plain decoder, which is behind the
+SDK's C parser by as much as the table says.
+
+**Two threads** read prepared answers in memory: a server on the same two cores would take one of them. More than
+four fifths of their time are spent in C (digests, decoding, text) without the interpreter's lock.
+
 "At least" is what a change must not fall below on an idle machine; a ratio of memory or of time a row should stay below
 it instead. Rates by the clock suffer from whatever else the machine does, and the ratio of two threads to one can be
 seen only where two cores are free.

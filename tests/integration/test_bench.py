@@ -11,7 +11,8 @@ import pytest
 
 from airflow_tablestore.client import Client
 from airflow_tablestore.native import library
-from tests.bench import answers, canned, golang, pairs, reading, report, scale, specs, warehouse
+from airflow_tablestore.wire.decode.native import NativeDecoder
+from tests.bench import answers, canned, golang, pairs, reading, report, scale, shapes, specs, warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +35,26 @@ def test_readers_are_compared(tmp_path):
 
     assert len({figure.name for figure in figures}) == 9
     assert all(figure.ours > 0 and figure.theirs > 0 for figure in figures)
+
+
+@needs_library
+def test_odd_tables_are_compared():
+    figures = list(shapes.decoding(1, 20))
+
+    assert len({figure.name for figure in figures}) == 2 * len(shapes.SHAPES)
+    assert all(figure.ours > 0 and figure.theirs > 0 for figure in figures)
+
+
+@needs_library
+@pytest.mark.parametrize("shape", shapes.SHAPES, ids=lambda shape: shape.name.partition(",")[0])
+def test_odd_tables_are_what_they_say(shape):
+    block = shape.blocks(1)[0]
+
+    decoded = NativeDecoder(shape.wanted).decode(block)
+
+    assert decoded.records.num_rows == shape.rows_a_block
+    assert bool(decoded.conflicts) == shape.name.startswith("mixed")
+    assert not decoded.others
 
 
 def test_both_sides_read_the_same_table_from_the_canned_server(tmp_path):
