@@ -18,7 +18,15 @@ from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
 from airflow_tablestore.pipeline.tunnel.channels import claimed_by
 from airflow_tablestore.pipeline.tunnel.copy_target import TableCopy
 from airflow_tablestore.pipeline.tunnel.table_target import StreamTable
-from airflow_tablestore.pipeline.tunnel.tunnels import Looked, Wanted, ensure_tunnel, look, refuse_drift, remove_tunnel
+from airflow_tablestore.pipeline.tunnel.tunnels import (
+    Looked,
+    Wanted,
+    ensure_tunnel,
+    forgotten,
+    look,
+    refuse_drift,
+    remove_tunnel,
+)
 from airflow_tablestore.pipeline.tunnel.unread import Found, unread_of
 from airflow_tablestore.spec.build_stream import stream, tunnel_of
 from airflow_tablestore.spec.kinds.stream import StreamSpec
@@ -150,6 +158,12 @@ def _retention(patient: TunnelPatient) -> None:
     kept = timedelta(hours=table.stream.expiration_hours)
     behind = patient.looked.behind_seconds if patient.looked else None
     told = f"changes are kept for {duration_text(kept)}"
+    gap = forgotten(patient.looked.description, kept, patient.looked.now) if patient.looked else ""
+    if gap:
+        patient.found(
+            "retention", Status.WARN, gap, "export the table anew, or delete the tunnel and begin with its rows"
+        )
+        return
     if behind is not None and behind > kept.total_seconds() / 2:
         told = f"{told}, and the tunnel is {duration_text(timedelta(seconds=round(behind)))} behind"
         patient.found("retention", Status.WARN, told, "let a run begin before they are forgotten")

@@ -55,6 +55,8 @@ def drain_tunnel(arguments: Namespace, session: Session) -> int:
     ]
     for line in lines(rows):
         session.say(line)
+    if report.gap:
+        session.say(f"  lost: {report.gap}")
     for sample in report.samples:
         session.say(f"  dirty: {sample.key}: {sample.reason}")
     return OK

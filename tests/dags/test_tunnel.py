@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.exceptions import TaskDeferred
@@ -73,6 +73,38 @@ def test_a_tunnel_is_made_once_and_drift_fails_for_good(cloud):
 def test_a_type_that_there_is_not_fails_for_good(cloud):
     with pytest.raises(AirflowFailException, match="no type of a tunnel"):
         CreateTunnelOperator(task_id="make", tunnel_type="Deltas", **NAMED).execute({})
+
+
+def test_a_tunnel_between_two_times_is_made_drained_to_its_end_and_not_moved(cloud, parts):
+    CreateTunnelOperator(task_id="first", table=TABLE, tunnel="stream_starter").execute({})
+    now = datetime.now(UTC)
+    start, end = (now - timedelta(minutes=1)).isoformat(), (now + timedelta(seconds=3)).isoformat()
+
+    made = CreateTunnelOperator(task_id="make", start=start, end=end, **NAMED).execute({})
+    report = consume(parts | {"source": NAMED}, run={"until": "at_most", "at_most": "60s"})
+    caught_up = TunnelCaughtUpSensor(task_id="wait", **NAMED).execute({})
+    with pytest.raises(AirflowFailException, match=r"has end .*, not none"):
+        CreateTunnelOperator(task_id="other", start=start, **NAMED).execute({})
+
+    assert [datetime.fromisoformat(made[name]) for name in ("start", "end")] == [
+        datetime.fromisoformat(text) for text in (start, end)
+    ]
+    assert (report["is_caught_up"], caught_up) == (True, {"behind_seconds": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"start": "yesterday"}, "start: 'yesterday' is no time"),
+        ({"end": "soon"}, "end: 'soon' is no time"),
+        ({"start": "2026-01-02T00:00:00Z", "end": "2026-01-01T00:00:00Z"}, "end is not after start"),
+        ({"tunnel_type": "BaseData", "start": "earliest"}, "no part of the change log"),
+    ],
+    ids=["start", "end", "order", "base"],
+)
+def test_a_part_of_the_change_log_that_there_is_not_fails_for_good(cloud, settings, told):
+    with pytest.raises(AirflowFailException, match=told):
+        CreateTunnelOperator(task_id="make", **NAMED, **settings).execute({})
 
 
 def test_tunnels_are_listed_described_and_deleted(cloud, parts, caplog):

@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.consumer.tunnel import Batch, Settings, TunnelReader, Until
@@ -19,8 +20,9 @@ from airflow_tablestore.errors import Superseded
 from airflow_tablestore.pipeline.contract import Limits, Progress, Quiet
 from airflow_tablestore.pipeline.dirty import DirtyRecords, DirtySample
 from airflow_tablestore.pipeline.tunnel.sink import Job, Receipt, Refused, Target, TunnelSink, tunnel_sink
-from airflow_tablestore.pipeline.tunnel.tunnels import Wanted, ensure_tunnel, find_tunnel
-from airflow_tablestore.wire.table import describe_table
+from airflow_tablestore.pipeline.tunnel.tunnels import Wanted, ensure_tunnel, find_tunnel, forgotten
+from airflow_tablestore.wire.table import TableDescription, describe_table
+from airflow_tablestore.wire.tunnel import Tunnel, describe_tunnel
 from airflow_tablestore.wire.tunnel_channel import Checkpoint, Place
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class DrainReport:
 
     `read_units`: what its reads took, as `consumer.tunnel.meter` reckons; `samples`: some of the dirty records;
     `most_held`: bytes of records that were in memory at a time.
+    `gap`: what was forgotten before anybody read it, in a sentence, or "".
     `is_caught_up`: it ended because everything was taken, not because its time was over or it was told to.
     """
 
@@ -81,6 +84,7 @@ class DrainReport:
     read_units: int = 0
     most_held: int = 0
     samples: tuple[DirtySample, ...] = ()
+    gap: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For XCom and programs."""
@@ -106,9 +110,21 @@ def drain(
     wanted = export.wanted
     tunnel = ensure_tunnel(client, wanted).tunnel if export.creates else find_tunnel(client, wanted.table, wanted.name)
     table = client.send(describe_table(tunnel.table))
+    gap = _gap(client, tunnel, table)
+    if gap:
+        log.warning("%s", gap)
     job = Job(export.pipeline, client, tunnel, table, Refused(DirtyRecords(export.limits.errors)))
     with closing(tunnel_sink(export.target, place, job)) as sink:
-        return _Worker(export, job, sink, progress or Quiet()).work(stop or threading.Event())
+        report = _Worker(export, job, sink, progress or Quiet()).work(stop or threading.Event())
+    return replace(report, gap=gap)
+
+
+def _gap(client: Client, tunnel: Tunnel, table: TableDescription) -> str:
+    if table.stream is None:
+        return ""
+    found = client.send(describe_tunnel(tunnel.table, tunnel.name))
+    now = client.service_time() or datetime.now(UTC)
+    return forgotten(found, timedelta(hours=table.stream.expiration_hours), now)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from airflow_tablestore.errors import Problem, Rejected, SpecError
@@ -241,6 +241,29 @@ class Looked:
             consumed = time_of(one.consumed_nanos) if one.consumed_nanos else "-"
             rows.append((one.id, one.type, one.status, one.client_id or "-", f"{one.records:,}", consumed, told))
         return rows
+
+
+def forgotten(description: TunnelDescription, kept: timedelta, now: datetime) -> str:
+    """What nobody can read any more, in a sentence; "" when everything is kept that was not read.
+
+    The service says nothing of it: a worker that comes too late begins at the oldest change that is kept.
+    :param kept: how long the table's stream keeps changes.
+    Source: Tunnel Service documentation, "data that is not consumed within the retention".
+    """
+    tunnel = description.tunnel
+    oldest = round((now - kept).timestamp() * NANOS)
+    if tunnel.type == TunnelType.BASE or (tunnel.stream and 0 < (tunnel.stream.end_nanos or 0) <= oldest):
+        return ""
+    stream = tunnel.stream or StreamRange()
+    begin = stream.start_nanos or tunnel.created_nanos or 0
+    open_ = [one for one in description.channels if one.type == "Stream" and one.status not in ("TERMINATED", "WAIT")]
+    reached = min((max(one.consumed_nanos, begin) for one in open_), default=begin)
+    if not 0 < reached < oldest:
+        return ""
+    return (
+        f"Tunnel {tunnel.name} of table {tunnel.table} was read up to {time_of(reached)}, and the stream keeps changes "
+        f"since {time_of(oldest)} only: what was written between the two is lost for this tunnel, if anything was."
+    )
 
 
 def look(client: Asking, table: str, name: str) -> Looked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from datetime import UTC, datetime
 
 from airflow_tablestore.client import Endpoint
 from airflow_tablestore.emulator.tablestore.errors import ServiceError
@@ -18,6 +19,7 @@ class LocalClient:
         self.service = service
         self.endpoint = Endpoint("http://127.0.0.1:1", "demo", "id", "secret")
         self.sent = []
+        self.clock = None
         self._lock = threading.Lock()
         self._failing = defaultdict(list)
         self._damage = {}
@@ -43,7 +45,8 @@ class LocalClient:
         return self
 
     def service_time(self):
-        return None
+        """The time of `clock`, when there is one."""
+        return None if self.clock is None else datetime.fromtimestamp(self.clock.micros() / 1e6, UTC)
 
     def fails(self, operation, *errors):
         """The next calls of an operation fail before they reach the service; None lets one pass."""

@@ -250,6 +250,30 @@ def test_a_tunnel_that_expires_ends_the_drain_and_what_counts_stays(drained):
     assert drained.ids() == [1]
 
 
+def test_what_was_forgotten_before_anybody_read_it_is_told(drained, caplog):
+    drained.client.clock = drained.world.clock
+    drained.world.put(1)
+    in_time = drained.drain()
+    drained.world.put(2)
+    drained.world.clock.advance(30 * 3600)  # the stream keeps a day
+    drained.world.put(3)
+
+    late = drained.drain()
+    after = drained.drain()
+
+    assert drained.ids() == [1, 3]
+    assert (in_time.gap, after.gap) == ("", "")
+    assert "lost for this tunnel" in late.gap
+    assert late.gap in caplog.text
+
+
+def test_a_tunnel_that_nobody_read_in_time_is_told(drained):
+    drained.client.clock = drained.world.clock
+    drained.world.clock.advance(30 * 3600)
+
+    assert "was read up to 2023-11-14T22:13:20" in drained.drain().gap
+
+
 # ---- what comes late
 
 
