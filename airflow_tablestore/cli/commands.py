@@ -414,7 +414,8 @@ COMMANDS: tuple[Command | Group, ...] = (
     Command(
         "verify",
         "compare a table with what was published from it",
-        "Lays the table of a full export, or the target of a restore, beside the export that its manifest lists: "
+        "Lays the table of a full export, or the target of a restore, beside the objects that a manifest lists, or "
+        "beside the table of MaxCompute that was loaded: "
         "counts and checksums by key range, then the keys that differ. Reads both sides once, and again what differs. "
         "Exits with 1 when something differs. With --dry-run tells what that would read: rows, requests, read capacity "
         "units.",

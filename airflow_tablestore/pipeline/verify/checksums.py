@@ -67,6 +67,8 @@ class Spans:
 
     def of(self, key: PrimaryKey) -> int:
         """The number of the range. Rows of an object mostly follow each other, so the last one is tried first."""
+        if len(self._begins) == 1:
+            return 0
         place, last = self._at(key), self._last
         is_behind = not place < self._begins[last]
         if is_behind and (last + 1 == len(self._begins) or place < self._begins[last + 1]):
