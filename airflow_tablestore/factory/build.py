@@ -168,13 +168,13 @@ def _restore(data: Mapping[str, Any], spec: Any) -> None:
 
 
 def _snapshot(data: Mapping[str, Any], spec: Any) -> None:
+    given: dict[str, Any] = {name: literal(data[name]) for name in ("source", "sink", "limits") if data.get(name)}
     SnapshotOperator(
         task_id="snapshot",
         pipeline=spec.pipeline,
-        source=literal(data["source"]),
-        sink=literal(data["sink"]),
+        **given,
         to=spec.moment(spec.to).isoformat() if spec.to else None,
-        limits=literal(data.get("limits") or {}),
+        lag=spec.lag,
         timezone=spec.timezone,
         depends_on_past=spec.self_dependent,
     )

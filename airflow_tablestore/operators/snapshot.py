@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
 
+LAG = timedelta(minutes=15)
+
+
 class SnapshotOperator(BaseOperator):
     """Folds the windows of changes into a full export and publishes the rows of a moment, all or nothing.
 
@@ -31,7 +34,8 @@ class SnapshotOperator(BaseOperator):
     :param pipeline: names the snapshot in its objects' keys and in its manifest.
     :param source: what a spec has under `source`: type, bucket, base, changes.
     :param sink: what a spec has under `sink`: type, bucket, prefix, format.
-    :param to: the moment of the rows, with its zone; None: the time that the run is about.
+    :param to: the moment of the rows, with its zone; None: it lies `lag` before the time that the run is about.
+    :param lag: how long the windows up to a moment need to be published.
     :param limits: what a spec has under `limits`.
     :param timezone: the zone of dates in placeholders of the prefix.
     """
@@ -47,6 +51,7 @@ class SnapshotOperator(BaseOperator):
         source: Mapping[str, Any],
         sink: Mapping[str, Any],
         to: str | datetime | None = None,
+        lag: timedelta = LAG,
         limits: Mapping[str, Any] | None = None,
         timezone: str = "UTC",
         outlets: Sequence[Asset] | None = None,
@@ -58,6 +63,7 @@ class SnapshotOperator(BaseOperator):
         self.source = source
         self.sink = sink
         self.to = to
+        self.lag = lag
         self.limits = limits
         self.timezone = timezone
 
@@ -69,7 +75,8 @@ class SnapshotOperator(BaseOperator):
         from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
         parts: dict[str, Any] = {"source": self.source, "sink": self.sink, "limits": self.limits or {}}
-        return SnapshotSpec(pipeline=self.pipeline, timezone=self.timezone, **parts, to=self.to or None)  # type: ignore[arg-type]  # text is read as a moment
+        parts |= {"to": self.to or None, "lag": self.lag}
+        return SnapshotSpec(pipeline=self.pipeline, timezone=self.timezone, **parts)
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_tablestore.pipeline.progress import LogProgress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from airflow.sdk import DAG
@@ -13,6 +14,8 @@ from airflow_tablestore.cli.session import OK, Session
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.factory import import_spec
 from airflow_tablestore.operators.restore import RestoreOperator, restore
+from airflow_tablestore.operators.snapshot import SnapshotOperator
+from tests.integration.snapshotting import put_small_history
 
 ROWS = [{"uid": f"user_{n % 7}", "n": n, "text": [None, "", "ü"][n % 3], "score": n / 3} for n in range(60)]
 KEY_ONLY = {"uid": "only a key", "n": 1}
@@ -146,6 +149,35 @@ def test_a_restore_to_a_moment_is_one_task(tmp_path):
     assert [asset.uri for asset in task.outlets] == ["tablestore://tablestore_default/copy"]
 
 
+class CloudStore:
+    """The one verb that histories are written with."""
+
+    def __init__(self, cloud):
+        self.cloud = cloud
+
+    def put(self, key, data):
+        self.cloud.put_object(key, data)
+
+
+@pytest.mark.slow
+def test_a_snapshot_is_published_and_made_again(tablestore_cloud, run_dag):
+    cloud = tablestore_cloud
+    put_small_history(CloudStore(cloud))
+    source = {"type": "oss", "bucket": cloud.bucket, "base": "base/", "changes": "changes/"}
+    sink = {"type": "oss", "bucket": cloud.bucket, "prefix": "base/then/", "format": "csv"}
+    with DAG("then", schedule=None) as dag:
+        SnapshotOperator(
+            task_id="snapshot", pipeline="then", source=source, sink=sink, to="2026-11-20T08:10:00+00:00", retries=0
+        )
+
+    first, again = run_dag(dag), run_dag(dag)
+
+    assert (first.state, again.state) == ("success", "success")
+    assert asset_events(again)[f"oss://{cloud.bucket}/base/then"]["rows"] == 10
+    (rows,) = [body for key, body in cloud.objects("base/then/").items() if key.endswith(".csv")]
+    assert sorted(rows.splitlines())[:3] == [b"0,w0", b"1,w1", b"2,base"]
+
+
 def test_a_snapshot_is_one_task(tmp_path):
     spec = tmp_path / "daily.yaml"
     spec.write_text(
@@ -158,7 +190,7 @@ def test_a_snapshot_is_one_task(tmp_path):
 
     assert errors == []
     assert [task.task_id for task in dag.tasks] == ["snapshot"]
-    assert dag.task_dict["snapshot"].to is None
+    assert (dag.task_dict["snapshot"].to, dag.task_dict["snapshot"].lag) == (None, timedelta(minutes=15))
     assert [asset.uri for asset in dag.task_dict["snapshot"].outlets] == ["oss://backup/gps/daily"]
 
 

@@ -100,6 +100,25 @@ def test_a_deleted_version_of_the_base_is_refused_until_a_later_change_settles_i
     assert folded({"a": 1, "b": 2}, [deleted, Change(DELETE_CELL, "a")]) == {"b": 2}
 
 
+def test_a_version_from_before_the_base_is_refused_over_its_cell_alone():
+    backdated = Change(PUT, "a", 7, 3, is_backdated=True)
+
+    with pytest.raises(RecordError, match="version from before the full export"):
+        folded({"a": 1}, [backdated])
+    assert folded({"b": 1}, [backdated]) == {"a": 7, "b": 1}
+    assert folded({"a": 1}, [backdated, Change(PUT, "a", 2, 9)]) == {"a": 2}
+    assert folded({"a": 1}, [Change(PUT, "a", 2, 9), backdated]) == {"a": 2}
+
+
+def test_what_stands_beneath_a_deleted_newest_version_is_not_guessed():
+    beneath = [Change(PUT, "a", 1, 10), Change(PUT, "a", 2, 20), Change(DELETE_VERSION, "a", version=20)]
+
+    with pytest.raises(RecordError, match="how many versions the table keeps"):
+        folded({}, beneath)
+    assert folded({}, [*beneath, Change(PUT, "a", 3, 30)]) == {"a": 3}
+    assert folded({}, [Change(PUT, "a", 1, 10), Change(DELETE_VERSION, "a", version=10)]) == {}
+
+
 @pytest.mark.parametrize("wrong", [Change("XX", "a"), Change(PUT, "a", None, 1)])
 def test_what_no_log_has_is_refused(wrong):
     with pytest.raises(RecordError):

@@ -51,6 +51,7 @@ actions = st.one_of(
     st.tuples(st.just("delete"), IDS),
     st.tuples(st.just("delete_cell"), IDS, st.sampled_from("abc")),
     st.tuples(st.just("delete_version"), IDS, st.sampled_from("abc"), st.integers(0, 2)),
+    st.tuples(st.just("put_version"), IDS, st.integers(0, 9), st.sampled_from([-600, -90, 1])),
     st.tuples(st.just("split"), IDS),
     st.tuples(st.just("merge"), IDS),
     st.tuples(st.just("advance"), st.sampled_from([1, 40, 170, 290, 300])),
@@ -66,7 +67,7 @@ def service() -> Iterator[Service]:
 
 
 class History:
-    """What was done to a table, its exports, and its rows at moments. `unsure`: whose versions were deleted."""
+    """What was done to a table, its exports, its rows at moments. `unsure`: ids whose versions were chosen or deleted."""
 
     def __init__(self, service: Service, max_versions: int):
         self.clock = service.streams._clock
@@ -99,6 +100,11 @@ class History:
     def delete_version(self, id_: int, name: str, which: int) -> None:
         standing = [*self.table.versions(id_, name), 1]
         self.table.update(id_, Cell(name, None, standing[which % len(standing)], CellOp.DELETE_ONE_VERSION))
+        self.unsure.add(id_)
+
+    def put_version(self, id_: int, value: int, seconds: int) -> None:
+        """A cell with a version that its writer has chosen."""
+        self.table.update(id_, Cell("a", value, self.clock.millis() + seconds * 1000))
         self.unsure.add(id_)
 
     def split(self, at: int) -> None:

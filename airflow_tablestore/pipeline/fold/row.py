@@ -1,9 +1,10 @@
 """One row of a base and its changes, in order, folded into the row that they leave.
 
-Pure. The base tells no versions, so a cell of it counts as older than every change, and whether a delete of one version
-meant it cannot be known; nor can it be known what stands beneath a version that is deleted, for how many versions the
-table keeps is not told. Such a row is refused rather than guessed. Applying changes again that the base has already
-seen leaves the same row, so a fold may begin before its base was read.
+Pure. The base tells no versions, so a cell of it counts as older than every change with the service's own version;
+whether a version that was chosen is older, or whether a delete of one version meant it, cannot be known. Nor can it be
+known what stands beneath a version that is deleted, for how many versions the table keeps is not told. Such a row is
+refused rather than guessed. Applying changes again that the base has already seen leaves the same row, so a fold may
+begin before its base was read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ DELETE_ROW, PUT, DELETE_VERSION, DELETE_CELL = "DR", "U", "DO", "DA"
 OF_BASE = "one version of column '{}' was deleted, and the full export does not tell whether it was the one it holds"
 BENEATH = "the newest version of column '{}' was deleted, and how many versions the table keeps is not known"
 
+BACKDATED = "column '{}' was put with a version from before the full export, which does not tell that of its own cell"
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -30,12 +33,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one cell, or with DELETE_ROW to the row. `version` is in milliseconds; None without one."""
+    """What happened to one cell, or with DELETE_ROW to the row. `version` is in milliseconds; None without one.
+
+    `is_backdated`: its writer has chosen a version from before the base was read, so the base's cell may be newer.
+    """
 
     op: str
     name: str = ""
     value: Value | Told | None = None
     version: int | None = None
+    is_backdated: bool = False
 
 
 @dataclass(slots=True)
@@ -97,6 +104,8 @@ class FoldedRow:
         standing = self._cells.get(change.name)
         if standing is None:
             self._cells[change.name] = _Standing(change.value, change.version)
+        elif standing.version is None and change.is_backdated:
+            standing.doubt = BACKDATED
         elif standing.version is None or change.version is None or change.version > standing.version:
             self._cells[change.name] = _Standing(change.value, change.version, hides=True)
         elif change.version == standing.version:

@@ -36,6 +36,9 @@ from airflow_tablestore.wire.table import KeyColumn
 OBJECT_BYTES = 2 * 1024 * 1024
 """For so many bytes of objects there is a bucket at first; objects are compressed, and what is divided is not."""
 
+CHOSEN_MILLIS = 60_000
+"""A version that is so much older than its change was chosen by its writer. Without that it is the service's time."""
+
 Refuse = Callable[[str, str], None]
 
 
@@ -98,12 +101,14 @@ class FoldedRows:
     bucket_bytes: int = MOST_BUCKET_BYTES
     dirty: int = field(default=0, init=False)
     changes: int = field(default=0, init=False)
+    _read_millis: int = field(default=0, init=False)
     _known: dict[str, ColumnType] = field(default_factory=dict, init=False)
     _names: dict[str, int] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Row]:
         """:raises StartOver: an object is another one than when the chain was found."""
-        schema = self.materials.chain.base.manifest.schema
+        base = self.materials.chain.base.manifest
+        self._read_millis, schema = micros_of(base.read[1]) // 1000 if base.read else 0, base.schema
         self._known = {column.name: column.type for column in schema.columns}
         count = 1 + self.materials.bytes // OBJECT_BYTES
         buckets = Buckets(self.folder, count, most_bytes=self.bucket_bytes)
@@ -174,9 +179,10 @@ class FoldedRows:
             found = rows.get(key)
             if not isinstance(found, FoldedRow):
                 found = rows[key] = FoldedRow(None if found is None else _named(found, names))
-            for _, _, (op, number, text, version) in _ordered(changes, self.materials.changes[window][0]):
+            for micros, _, (op, number, text, version) in _ordered(changes, self.materials.changes[window][0]):
                 name = "" if number is None else names[number]
-                found.apply(Change(op, name, None if text is None else Told(text), version))
+                is_backdated = version is not None and version < min(micros // 1000 - CHOSEN_MILLIS, self._read_millis)
+                found.apply(Change(op, name, None if text is None else Told(text), version, is_backdated))
         waiting.clear()
 
     def _row(self, key: PrimaryKey, found: dict[int, Value] | FoldedRow, names: Sequence[str]) -> Row | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from airflow_tablestore.spec.oss_sink import Prefix
 from airflow_tablestore.spec.placeholders import problems
 from airflow_tablestore.spec.problems import Finding, finding
 from airflow_tablestore.spec.sinks import MAXCOMPUTE, OSS, Sink, known_sink, place_problems, sink_warnings
-from airflow_tablestore.spec.values import BucketName, ConnectionName, Moment
+from airflow_tablestore.spec.values import BucketName, ConnectionName, Duration, Moment
 
 PLACEHOLDERS = ("run_date", "pipeline")
 """What the prefix of the sink may hold."""
@@ -46,8 +46,15 @@ class SnapshotSpec(PipelineSpec):
     sink: Sink = Field(description="Where the rows go. What goes into a table is no base of a further snapshot.")
     to: Moment | None = Field(
         default=None,
-        description="The moment of the rows; that of the run when absent.",
+        description="The moment of the rows; when absent it lies `lag` before the time that the run is about.",
         examples=["2026-11-20T12:00:00+08:00"],
+    )
+    lag: Duration = Field(
+        default=timedelta(minutes=15),
+        description="How long the windows up to a moment need to be published; without `to` the moment lies that much "
+        "before its run.",
+        examples=["1h"],
+        json_schema_extra={"default": "15m"},
     )
 
     @field_validator("sink", mode="before")
@@ -56,9 +63,9 @@ class SnapshotSpec(PipelineSpec):
         return known_sink(value, "a snapshot", (OSS, MAXCOMPUTE))
 
     def moment(self, run_date: datetime) -> datetime:
-        """`to` with its zone; without it the time that the run is about."""
+        """`to` with its zone; without it what lies `lag` before the time that the run is about."""
         if self.to is None:
-            return run_date
+            return run_date - self.lag
         return self.to if self.to.tzinfo else self.to.replace(tzinfo=ZoneInfo(self.timezone))
 
     @classmethod

@@ -1,6 +1,6 @@
 """`kind: snapshot`: what lint says, what explain tells, and what it becomes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,13 +18,15 @@ sink: {type: oss, bucket: backup, prefix: "gps/daily/{run_date:%Y%m%d}/"}
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-def test_without_a_moment_it_is_that_of_the_run():
-    document = parse(DOCUMENTED)
+def test_without_a_moment_it_lies_the_lag_before_the_run():
+    document = parse(DOCUMENTED + "lag: 1h\n")
 
     wanted = snapshot(document.spec, run_date=NOW)
 
     assert document.problems == ()
-    assert wanted.source == PointInTime("gps/full/", "gps/changes/", NOW, target="gps/daily/20261121/")
+    assert wanted.source == PointInTime(
+        "gps/full/", "gps/changes/", NOW - timedelta(hours=1), target="gps/daily/20261121/"
+    )
     assert wanted.target.prefix == "gps/daily/20261121/"
     assert "The table is not read." in " ".join(story(document.spec))
 
@@ -42,6 +44,8 @@ def test_a_moment_without_a_zone_is_in_that_of_the_spec():
         (DOCUMENTED.replace("gps/changes/", "'{run_date}/'"), "source.changes"),
         (DOCUMENTED.replace("{run_date:%Y%m%d}", "{window_start:%Y}"), "sink.prefix"),
         (DOCUMENTED.replace("sink: {type: oss", "sink: {type: tablestore"), "sink.type"),
+        (DOCUMENTED.replace("sink: {type: oss", "sink: {write_mode: append, type: oss"), "sink.write_mode"),
+        (DOCUMENTED.partition("sink:")[0] + "sink: {type: maxcompute, table: t}", "sink.truncate"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_its_key(text, path):
