@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -20,7 +20,12 @@ from airflow.sdk import DAG
 
 from airflow_tablestore.emulator import Emulator
 from airflow_tablestore.factory import import_spec
-from airflow_tablestore.operators.incremental import PlanWindowOperator, incremental, window_params
+from airflow_tablestore.operators.incremental import (
+    ExportWindowOperator,
+    PlanWindowOperator,
+    incremental,
+    window_params,
+)
 from airflow_tablestore.pipeline.window import FixedGrid
 from airflow_tablestore.timetables.windows import LaggedWindowTimetable
 from tests.system import compare, sample, writer
@@ -394,3 +399,46 @@ def test_more_attempts_than_a_table_has_blocks_for_are_refused_by_the_plan(place
 
     with pytest.raises(AirflowFailException, match=r"each tried up to 20001 times[\s\S]*retry.times"):
         plan.execute({"dag_run": run, "ti": SimpleNamespace(try_number=1)})
+
+
+def test_lineage_of_a_window_in_a_table_names_the_project_and_its_rows(place):
+    """The task by hand, since Airflow runs a copy of it; the real names, and not those of connections."""
+    window, told = place.windows[0], place.fleet.services
+    run = SimpleNamespace(
+        run_type="manual", logical_date=window.start, data_interval_start=window.start, data_interval_end=window.end
+    )
+    task = ExportWindowOperator(
+        task_id="export",
+        pipeline="lined",
+        source={"table": "ots_gps_live", "mode": "multi_version", "export_sequence_info": True},
+        sink={
+            "type": "maxcompute",
+            "table": "lined",
+            "partition": "pt={window_start:%Y%m%d%H%M}",
+            "create_table": True,
+        },
+        window_start="",
+        window_end="",
+        force=False,
+        repin=False,
+    )
+    events = Events(SimpleNamespace)
+    instance = SimpleNamespace(try_number=1, xcom_push=lambda key, value: None)
+
+    summary = task.execute({"dag_run": run, "ti": instance, "outlet_events": events})
+    facets = task.get_openlineage_facets_on_complete(instance)
+
+    (table,), (loaded,) = facets.inputs, facets.outputs
+    assert (table.namespace, table.name) == (f"tablestore://{told['tablestore']['instance']}", "ots_gps_live")
+    assert (loaded.namespace, loaded.name) == (f"maxcompute://{told['maxcompute']['project']}", "lined")
+    assert loaded.outputFacets["outputStatistics"].rowCount == summary["rows"] > CHANGES
+    assert [asset.uri for asset in task.published] == ["maxcompute://maxcompute_default/lined"]
+    (event,) = events.values()
+    assert event.extra["rows"] == summary["rows"]
+
+
+class Events(defaultdict):
+    """Asset events as a task's context has them; an asset of Airflow 3.1 is no key of a dictionary."""
+
+    def __getitem__(self, asset):
+        return super().__getitem__(asset.uri)

@@ -21,7 +21,7 @@ from odps import ODPS
 from airflow_tablestore.emulator import LocalCloud
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET
 from airflow_tablestore.errors import DirtyLimitExceeded, Rejected, RetryLater, SpecError, StartOver, Superseded
-from airflow_tablestore.pipeline.contract import Limits
+from airflow_tablestore.pipeline.contract import Limits, OverLength
 from airflow_tablestore.pipeline.full_export.export import Services, export_split, plan, publish, run
 from airflow_tablestore.pipeline.loads import Loads
 from airflow_tablestore.pipeline.sinks.arrow_body import framed
@@ -146,6 +146,31 @@ def test_rows_that_do_not_fit_are_dirty_and_nothing_is_published(cloud):
     run(export(), opened(cloud, "ok"), run="r2")
 
     assert found(cloud) == rows_of("ok")
+
+
+@pytest.mark.parametrize(("over", "there"), [(OverLength.TRUNCATE, "lo"), (OverLength.NULL, None)])
+def test_text_that_is_too_long_is_cut_or_null_by_choice(cloud, over, there):
+    cloud.sql("drop table t")
+    cloud.sql("create table t (id bigint, n bigint, text varchar(2)) partitioned by (pt string)")
+
+    report = run(export(over_length=over), opened(cloud, "long"), run="r1")
+
+    assert found(cloud) == rows_of(there)
+    assert report.dirty == 0
+
+
+def test_a_partition_of_several_levels_is_made_and_replaced_alone(cloud):
+    cloud.sql("drop table if exists levels")
+    cloud.sql("create table levels (id bigint, n bigint, text string) partitioned by (pt string, hm string)")
+    places = [(("pt", "1"), ("hm", hm)) for hm in ("00", "05")]
+    for place, text in zip(places, "ab", strict=True):
+        run(export(table="levels", partition=place), opened(cloud, text), run=text)
+
+    run(export(table="levels", partition=places[1]), opened(cloud, "c"), run="c")
+
+    rows = [cloud.maxcompute_rows("levels", f"pt=1,hm={hm}") for hm in ("00", "05")]
+    assert [{row["text"] for row in one} for one in rows] == [{"a"}, {"c"}]
+    assert [len(one) for one in rows] == [ROWS, ROWS]
 
 
 # ---- faults
