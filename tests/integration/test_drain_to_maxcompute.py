@@ -123,7 +123,7 @@ def test_a_stream_killed_before_a_checkpoint_repeats_and_loses_nothing(world, nt
     assert was_killed
     assert len(told) == CHANGES
     assert all(told[row["id"], row["sequence"]] == row["cells"] for row in rows)
-    assert (len(rows) > CHANGES) == (nth != 7)
+    assert len(rows) > CHANGES or nth == 7, "the second step is the checkpoint of what the first has written"
     assert len(selected(rows)) == CHANGES
 
 
