@@ -77,12 +77,12 @@ class Windows:
         """
         self._asked += 1
         first, last = self.drive.windows[0], self.drive.windows[BACKFILLED - 1]
-        if runs.stack.backfill(ROWS, first.start, last.start):
+        refused = runs.stack.backfill(ROWS, first.start, last.start)
+        if refused and self._asked == ASKS:
+            raise StackBroke(f"Airflow refused the backfill {ASKS} times: {refused}")
+        if not refused:
             runs.say(f"{ROWS} has caught up; the window before its start, {first.start:%H:%M}, is backfilled")
-            return True
-        if self._asked == ASKS:
-            raise StackBroke(f"Airflow refused the backfill {ASKS} times: its SQLite database was always locked")
-        return False
+        return not refused
 
     def _run(self, runs: Runs, window: Window) -> Run | None:
         """The run of the schedule, or of the backfill, for a window."""

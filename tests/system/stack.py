@@ -7,6 +7,7 @@ for over the REST API only.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from tests.system.processes import end, kill_tree
 
@@ -100,6 +103,8 @@ class Stack:
         self.environment = {**inherited, **settings(self.home, self.dags, self.port), **self.extra}
         self.environment["PATH"] = f"{BIN}{os.pathsep}{self.environment.get('PATH', '')}"
         self._session = requests.Session()
+        patient = HTTPAdapter(max_retries=Retry(3, allowed_methods=["GET"], backoff_factor=0.5))
+        self._session.mount("http://", patient)
 
     @property
     def url(self) -> str:
@@ -188,11 +193,11 @@ class Stack:
         body = {"logical_date": None, "conf": dict(conf or {})}
         return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
-    def backfill(self, dag_id: str, first: datetime, last: datetime) -> bool:
-        """Ask for the runs of a schedule from `first` to `last`, as the web UI does; whether Airflow took it.
+    def backfill(self, dag_id: str, first: datetime, last: datetime) -> str:
+        """Ask for the runs of a schedule from `first` to `last`, as the web UI does; why Airflow refused, "" if not.
 
-        With SQLite it refuses while another process writes, and may leave half a backfill behind, which is cancelled
-        here: asking again is safe.
+        With SQLite it refuses while another process writes, Airflow 3.1 with no more than a 500, and may leave half a
+        backfill behind. That is cancelled here, so asking again is safe.
         """
         asked = {
             "dag_id": dag_id,
@@ -210,13 +215,14 @@ class Stack:
         try:
             self.api("POST", "backfills", json=asked)
         except requests.HTTPError as refused:
-            if refused.response is None or refused.response.status_code not in (409, 503):
+            if refused.response is None or refused.response.status_code not in (409, 500, 503):
                 raise
             for half in self.api("GET", "backfills", params={"dag_id": dag_id})["backfills"]:
                 if half["completed_at"] is None:
-                    self.api("PUT", f"backfills/{half['id']}/cancel")
-            return False
-        return True
+                    with contextlib.suppress(requests.HTTPError):  # refused for the same reason: the next one meets it
+                        self.api("PUT", f"backfills/{half['id']}/cancel")
+            return str(refused)
+        return ""
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self.api("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
@@ -250,6 +256,8 @@ class Stack:
             if answer.status_code != 500 or "Database error" not in answer.text:
                 break
             time.sleep(pause)
+        if answer.status_code >= 500:
+            self._session.close()  # the server may hang up behind such an answer; the next call connects anew
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer)
         return answer.json() if answer.content else None
