@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
@@ -21,6 +23,12 @@ import requests
 
 from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.consumer.tunnel import Settings, TunnelReader, Until
+from airflow_tablestore.pipeline.connections import from_environment, maxcompute_endpoint, oss_endpoint
+from airflow_tablestore.pipeline.sinks.maxcompute import MaxCompute
+from airflow_tablestore.pipeline.sinks.oss import ObjectStore
+from airflow_tablestore.pipeline.tunnel.drain import drain
+from airflow_tablestore.spec.build_stream import stream
+from airflow_tablestore.spec.kinds.stream import StreamSpec
 from airflow_tablestore.wire.table import update_stream
 from airflow_tablestore.wire.tunnel import StartFlag, StreamRange, TunnelType, create_tunnel
 from tests.bench import big_table
@@ -40,6 +48,11 @@ QUICK = Settings(heartbeat_seconds=1)
 
 SLOW_SINK_SECONDS = 0.02
 """That a slow sink takes for each batch."""
+
+SINKS: dict[str, dict[str, Any]] = {
+    "OSS, parquet": {"type": "oss", "bucket": "backup", "prefix": "bench/stream/", "format": "parquet"},
+    "MaxCompute, mode stream": {"type": "maxcompute", "mode": "stream", "table": "bench_changes", "create_table": True},
+}
 
 Say = Callable[[str], None]
 
@@ -70,6 +83,9 @@ def measured(
         yield _memory(services, client, folder, rows)
         say(f"{changes:,} changes for one worker, then for two ...")
         yield _two_workers(services, client, folder, changes)
+        for sink, text in SINKS.items():
+            say(f"{changes:,} changes into {sink} ...")
+            yield _into(services, client, folder, sink, text, changes)
         say(f"The lag of {writes} rows ...")
         yield _lag(services, client, writes)
 
@@ -184,6 +200,32 @@ def _workers(services: dict[str, Any], client: Client, folder: Path, count: int,
         told = [json.loads(process.communicate()[0]) for process in working]
     _expect(changes, sum(one["records"] for one in told))
     return Took(time.perf_counter() - began, sum(one["cpu_seconds"] for one in told))
+
+
+# ---- into sinks
+
+
+def _into(
+    services: dict[str, Any], client: Client, folder: Path, name: str, sink: dict[str, Any], changes: int
+) -> Measured:
+    """The same changes as `_two_workers` has, through the whole drain, in this process."""
+    source = {"table": STREAM_TABLE, "tunnel": sink["type"], "create_tunnel": True, "tunnel_start": "earliest"}
+    spec = StreamSpec.model_validate({"pipeline": "bench", "kind": "stream", "source": source, "sink": sink})
+    export = replace(stream(spec), settings=QUICK)
+    fields = from_environment(spec.sink.connection, services["env"])
+    place: Any
+    if spec.sink.type == "oss":
+        place = ObjectStore(oss_endpoint(fields), services["oss"]["bucket"])
+    else:
+        place = MaxCompute(maxcompute_endpoint(fields))
+    with closing(place):
+        took = timed(lambda: _expect(changes, drain(export, client, place).rows))
+    return (
+        f"tunnel drained into {name}",
+        f"{changes / 1000 / took.cpu_seconds:.1f} {KRECORDS}",
+        f"{changes:,} changes in {SHARDS} channels, one worker, {took.seconds:.1f} s by the clock with the emulator on "
+        "the same cores",
+    )
 
 
 # ---- lag
