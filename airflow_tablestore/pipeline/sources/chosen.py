@@ -48,7 +48,7 @@ def _picked(found: Found, wanted: Sequence[Written | Constant]) -> Found:
     columns = tuple(_as_written(one, by_name.get(one.field.name)) for one in found.columns)
     names = {one.field.name: one for one in columns if one.to}
     keys = tuple(
-        KeyColumn(one.to or "", one.type or key.type) if (one := _of_key(columns, known, key)) else key
+        KeyColumn(held.to or "", held.type or key.type) if (held := _of_key(columns, known, key)) else key
         for key in found.keys
     )
     constants = tuple(one for one in wanted if isinstance(one, Constant))
