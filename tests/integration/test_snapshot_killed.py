@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_tablestore.errors import ProtocolError
+from airflow_tablestore.errors import ProtocolError, RetryLater
 from airflow_tablestore.pipeline.layout import SUCCESS
 from airflow_tablestore.pipeline.manifest import is_complete, read_manifest
 from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices, run
@@ -111,13 +111,27 @@ def test_an_object_that_is_gone_is_told_before_anything_is_written(tmp_path, pla
     assert published_rows(store) == rows_after(1)
 
 
+def test_an_object_that_is_replaced_while_it_is_read_is_tried_again(tmp_path):
+    store = prepared(tmp_path)
+
+    class Replaced(FolderStore):
+        def read(self, key, begin, size):
+            return b"x" * size
+
+    with pytest.raises(RetryLater, match=r"has changed.*The next attempt begins anew"):
+        run(snapshot(10), SnapshotServices(Replaced(tmp_path), store), run="r2")
+
+    assert published_rows(store) == rows_after(1)
+    assert store.pending_uploads() == []
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resets and reads VmHWM in /proc")
 def test_a_larger_base_takes_no_more_memory(tmp_path):
     peaks = []
-    for rows in (8_000, 40_000):
+    for rows in (5_000, 25_000):
         folder = tmp_path / str(rows)
         folder.mkdir()
-        folded, peak = map(int, worker("measured", str(folder), str(rows), str(1 << 18)))
+        folded, peak = map(int, worker("measured", str(folder), str(rows), str(1 << 17)))
         assert folded == rows
         peaks.append(peak)
 
