@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,21 +33,34 @@ def main() -> int:
     out = Console(highlight=False, soft_wrap=True)
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
-    load, figures, others = os.getloadavg()[0], [], []
+    load, failed = os.getloadavg()[0], 0
+    figures: list[Figure] = []
+    others: list[Measured] = []
     for part in options.only or PARTS:
-        for one in _part(part, options, out):
-            if isinstance(one, Figure):
-                figures.append(one)
-                shown = f"{report.number(one.ours)} to {report.number(one.theirs)} {one.unit}"
-                out.print(f"  [bold]{one.ratio:6.2f}[/]  {one.name}: {shown}")
-            else:
-                others.append(one)
-                out.print(f"  {one[0]}: {one[1]} ({one[2]})")
-    if not options.only:
+        began = time.monotonic()
+        try:
+            for one in _part(part, options, out):
+                _show(one, out)
+                (figures if isinstance(one, Figure) else others).append(one)  # type: ignore[attr-defined]
+        except Exception as error:  # noqa: BLE001 - what was measured in minutes before is kept; the page names the gap
+            failed += 1
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            others.append((part, "not measured", reason))
+            out.print(f"  {part} failed: {error}", markup=False)
+        out.print(f"  ({part}: {time.monotonic() - began:.0f} s)")
+    if not options.only and figures:
         report.write(PAGE, figures, others, load)
         out.print(f"Written: {PAGE.relative_to(ROOT)}/README.md, latest.json and ratios.svg")
-    shutil.rmtree(FOLDER)
-    return 0
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    return 1 if failed else 0
+
+
+def _show(one: Figure | Measured, out: Console) -> None:
+    if isinstance(one, Figure):
+        shown = f"{report.number(one.ours)} to {report.number(one.theirs)} {one.unit}"
+        out.print(f"  [bold]{one.ratio:6.2f}[/]  {one.name}: {shown}")
+    else:
+        out.print(f"  {one[0]}: {one[1]} ({one[2]})")
 
 
 def _options() -> argparse.Namespace:
