@@ -85,7 +85,7 @@ def export_spec(path: str) -> FullExportSpec | IncrementalSpec:
     """
     spec: PipelineSpec = load(path)
     if not isinstance(spec, FullExportSpec | IncrementalSpec):
-        others = {"stream": "tunnel drain", "restore": "plan", "snapshot": "plan"}
+        others = {"stream": "tunnel drain", "restore": "plan", "snapshot": "plan", "delivery": "plan"}
         hint = f"airflow-tablestore {others[spec.kind]} {path}" if spec.kind in others else ""
         raise SpecError([Problem(f"this command does not take a pipeline of kind '{spec.kind}'", hint, file=path)])
     return spec

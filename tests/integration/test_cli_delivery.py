@@ -119,6 +119,12 @@ def test_a_plan_refuses_what_a_run_refuses(cloud, spec, run):
     assert (code, "as UTF8 they would be dropped" in told) == (2, True)
 
 
+def test_commands_for_other_kinds_say_what_to_ask_instead(spec, run):
+    file = spec()
+
+    assert [f"airflow-tablestore plan {file}" in run(command, file)[2] for command in ("run", "doctor")] == [True, True]
+
+
 def test_what_is_missing_is_told(spec, run, tmp_path):
     code, _, told = run("delivery", "describe", "orders", "nothing")
     assert (code, "There is no delivery task" in told) == (1, True)
