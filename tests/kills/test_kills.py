@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("KILLS") or 100)
 SEED = int(os.environ.get("SEED") or random.randrange(1_000_000))
 WORKERS = 2
-MOST_STEPS = 10
+MOST_STEPS = 6
 MOST_SECONDS = 5.0
 """A worker that has not come to its step by then, or before, is killed from outside, at a moment of its own."""
 
