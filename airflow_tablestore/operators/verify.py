@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class VerifyOperator(FullExportTask):
     """Lays a table beside its published full export: counts and checksums by key range, then the keys that differ.
 
-    Takes the `source` and `sink` of the export, objects in OSS or a MaxCompute table; to look at a restored table, name that one in `source`. Reads the table
-    and the objects once, and again what differs. Returns the report; fails when something differs, unless `fails` is
-    False. Whatever was written to the table since the export differs.
+    Takes the `source` and `sink` of the export, objects in OSS or a MaxCompute table; to look at a restored table, name
+    that one in `source`. Reads the table and the objects once, and again what differs. Returns the report; fails when
+    something differs, unless `fails` is False. Whatever was written to the table since the export differs.
 
     :param pipeline: that of the export, whose pinned columns a load of MaxCompute has.
     :param export_run: one of several runs that were appended to the prefix; by default the last one.

@@ -67,7 +67,10 @@ def service() -> Iterator[Service]:
 
 
 class History:
-    """What was done to a table, its exports, its rows at moments. `unsure`: ids whose versions were chosen or deleted."""
+    """What was done to a table, its exports, its rows at moments.
+
+    `unsure`: ids whose versions were chosen or deleted.
+    """
 
     def __init__(self, service: Service, max_versions: int):
         self.clock = service.streams._clock
