@@ -9,8 +9,11 @@ names of both. A table of MaxCompute is `maxcompute://<connection>/<table>`. Wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from packaging.version import Version
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
@@ -52,6 +55,22 @@ def loaded_table_asset(connection: str, table: str) -> Asset:
     from airflow.providers.common.compat.sdk import Asset
 
     return Asset(f"maxcompute://{quote(connection, safe='')}/{quote(table, safe='')}")
+
+
+def as_inlets(own: Sequence[Asset], others: Sequence[Asset] | None = None) -> list[Asset]:
+    """What a task tells that it reads: our own assets, where Airflow bears them, and those that a user adds.
+
+    Before 3.1.4 the scheduler takes an asset that is only an inlet for one that nobody uses, and fails the tasks that
+    start before the next parse (issue 58303 of Airflow). There, only lineage tells what is read.
+    """
+    return [*(own if _keeps_inlets() else ()), *(others or ())]
+
+
+@cache
+def _keeps_inlets() -> bool:
+    from airflow import __version__
+
+    return Version(__version__) >= Version("3.1.4")
 
 
 def assets_of_source(source: Any) -> list[Asset]:

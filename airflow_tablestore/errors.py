@@ -44,6 +44,10 @@ class SpecError(TablestoreError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
+class WindowMissing(SpecError):
+    """No published window holds some changes that are needed; a run that is due may wait until one does."""
+
+
 class RequestError(TablestoreError):
     """A service answered with an error, or could not be reached.
 

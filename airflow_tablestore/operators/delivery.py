@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_tablestore.assets import DEFAULT_CONNECTION, assets_of_source
+from airflow_tablestore.assets import DEFAULT_CONNECTION, as_inlets, assets_of_source
 from airflow_tablestore.errors import SpecError
 from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.hooks.tablestore import TablestoreHook
@@ -78,7 +78,7 @@ class DefinedDeliveryOperator(BaseOperator):
         inlets: Sequence[Asset] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs, inlets=[*assets_of_source(source), *(inlets or ())])
+        super().__init__(**kwargs, inlets=as_inlets(assets_of_source(source), inlets))
         self.source = source
         self.delivery = delivery
         self.timezone = timezone

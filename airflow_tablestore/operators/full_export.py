@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, XComArg, conf
 
-from airflow_tablestore.assets import assets_of_sink, assets_of_source
+from airflow_tablestore.assets import as_inlets, assets_of_sink, assets_of_source
 from airflow_tablestore.hooks.tablestore import TablestoreHook
 from airflow_tablestore.operators.links import PublishedObjectsLink
 from airflow_tablestore.operators.places import OpenPlace, opened_place
@@ -114,7 +114,7 @@ class PlanFullExportOperator(FullExportTask):
     template_fields = (*FullExportTask.template_fields, "repin")
 
     def __init__(self, *, repin: bool | str = False, inlets: Sequence[Asset] | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs, inlets=[*assets_of_source(kwargs.get("source")), *(inlets or ())])
+        super().__init__(**kwargs, inlets=as_inlets(assets_of_source(kwargs.get("source")), inlets))
         self.repin = repin
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -192,7 +192,7 @@ class PublishExportOperator(FullExportTask):
         self.published = assets_of_sink(kwargs.get("sink"))
         super().__init__(
             **kwargs,
-            inlets=[*assets_of_source(kwargs.get("source")), *(inlets or ())],
+            inlets=as_inlets(assets_of_source(kwargs.get("source")), inlets),
             outlets=[*self.published, *(outlets or ())],
         )
         self.head: Any = head

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Param, TaskGroup, TriggerRule, XComArg, conf
 
-from airflow_tablestore.assets import assets_of_source
+from airflow_tablestore.assets import as_inlets, assets_of_source
 from airflow_tablestore.operators.asked import Asked
 from airflow_tablestore.operators.full_export import RETRIES, RETRY_DELAY, is_fixed
 from airflow_tablestore.operators.summary import Summary, summary_of
@@ -134,7 +134,7 @@ class PublishWindowOperator(PublishingTask):
     ) -> None:
         # A window that stands already has no parts, so the mapped task before this one is skipped.
         rule = {"trigger_rule": TriggerRule.NONE_FAILED} | kwargs
-        super().__init__(**rule, inlets=[*assets_of_source(kwargs.get("source")), *(inlets or ())])
+        super().__init__(**rule, inlets=as_inlets(assets_of_source(kwargs.get("source")), inlets))
         self.head: Any = head
         self.reports: Any = reports
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg, conf
 
-from airflow_tablestore.assets import assets_of_sink
+from airflow_tablestore.assets import as_inlets, assets_of_sink
 from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.hooks.tablestore import TablestoreHook
 from airflow_tablestore.operators.full_export import RETRIES, RETRY_DELAY, is_fixed, moment
@@ -120,7 +120,7 @@ class PlanRestoreOperator(RestoreTask):
     operator_extra_links = (PublishedObjectsLink(),)
 
     def __init__(self, *, inlets: Sequence[Asset] | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs, inlets=[*assets_of_sink(kwargs.get("source")), *(inlets or ())])
+        super().__init__(**kwargs, inlets=as_inlets(assets_of_sink(kwargs.get("source")), inlets))
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         from airflow_tablestore.pipeline.restore.restore import plan
@@ -176,7 +176,7 @@ class _FinishingTask(RestoreTask):
         self.restored = assets_of_sink(kwargs.get("sink"))
         super().__init__(
             **kwargs,
-            inlets=[*assets_of_sink(kwargs.get("source")), *(inlets or ())],
+            inlets=as_inlets(assets_of_sink(kwargs.get("source")), inlets),
             outlets=[*self.restored, *(outlets or ())],
         )
         self.lineage: RestoreLineage | None = None

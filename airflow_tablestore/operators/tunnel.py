@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, TriggerRule
 
-from airflow_tablestore.assets import DEFAULT_CONNECTION, assets_of_sink, assets_of_source
+from airflow_tablestore.assets import DEFAULT_CONNECTION, as_inlets, assets_of_sink, assets_of_source
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.hooks.tablestore import TablestoreHook
 from airflow_tablestore.operators.places import opened_for_stream
@@ -290,7 +290,7 @@ def stream_tasks(
         limits=limits,
         timezone=timezone,
         depends_on_past=waits_for_previous_run,
-        inlets=assets_of_source(source),  # given here, for a mapped task has no other inlets than these
+        inlets=as_inlets(assets_of_source(source)),  # given here, for a mapped task has no other inlets than these
         **arguments,
     ).expand(worker=list(range(1, workers + 1)))
     if waits_for_data is not None:

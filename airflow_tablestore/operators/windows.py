@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_tablestore.assets import assets_of_sink, assets_of_source
+from airflow_tablestore.assets import as_inlets, assets_of_sink, assets_of_source
 from airflow_tablestore.errors import NotDue
 from airflow_tablestore.hooks.tablestore import TablestoreHook
 from airflow_tablestore.operators.asked import Asked, Run, asked_by_run
@@ -140,7 +140,7 @@ class AskedTask(IncrementalTask):
         inlets: Sequence[Asset] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs, inlets=[*assets_of_source(kwargs.get("source")), *(inlets or ())])
+        super().__init__(**kwargs, inlets=as_inlets(assets_of_source(kwargs.get("source")), inlets))
         self.window_start = window_start
         self.window_end = window_end
         self.force = force

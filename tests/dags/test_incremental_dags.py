@@ -105,12 +105,12 @@ def test_no_template_engine_reads_a_spec(dag_of):
         assert isinstance(getattr(export, name), LiteralValue)
 
 
-def test_publication_updates_the_asset_of_its_objects(dag_of):
+def test_publication_updates_the_asset_of_its_objects(dag_of, inlets):
     for more, task in (("", "export"), ("limits: {workers: 2}\n", "publish")):
         tasks = dag_of(more).task_dict
 
         assert [asset.uri for asset in tasks[task].outlets] == ["oss://backup/orders"]
-        assert [asset.uri for asset in tasks[task].inlets] == ["tablestore://tablestore_default/orders"]
+        assert [asset.uri for asset in tasks[task].inlets] == inlets("tablestore://tablestore_default/orders")
         assert sum(len(one.outlets) for one in tasks.values() if not one.is_mapped) == 1
 
 
@@ -144,7 +144,7 @@ def test_a_group_is_mapped_when_workers_are_given():
         assert (settings["retries"], settings["pool"]) == (7, "exports")
 
 
-def test_parts_of_a_spec_made_in_python_are_arguments_too():
+def test_parts_of_a_spec_made_in_python_are_arguments_too(inlets):
     from airflow_tablestore.spec.common import Limits
     from airflow_tablestore.spec.stream_source import StreamSource
 
@@ -152,7 +152,7 @@ def test_parts_of_a_spec_made_in_python_are_arguments_too():
         incremental(pipeline="orders", source=StreamSource(**SOURCE), sink=SINK, limits=Limits(workers=2))
 
     plan = dag.task_dict["incremental.plan"]
-    assert [asset.uri for asset in plan.inlets] == ["tablestore://tablestore_default/orders"]
+    assert [asset.uri for asset in plan.inlets] == inlets("tablestore://tablestore_default/orders")
     assert plan.spec().source.table == "orders"
 
 

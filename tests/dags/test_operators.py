@@ -36,7 +36,7 @@ def test_a_table_that_a_template_names_has_no_asset_yet():
     assert [asset.uri for asset in publish.outlets] == ["oss://backup/orders"]
 
 
-def test_parts_of_a_spec_made_in_python_are_arguments_too():
+def test_parts_of_a_spec_made_in_python_are_arguments_too(inlets):
     from airflow_tablestore.spec.oss_sink import OssSink
     from airflow_tablestore.spec.table_source import TableSource
 
@@ -44,7 +44,7 @@ def test_parts_of_a_spec_made_in_python_are_arguments_too():
         full_export(pipeline="orders", source=TableSource(table="orders"), sink=OssSink(**SINK))
 
     publish = tasks_of(dag)["full_export.publish"]
-    assert [asset.uri for asset in publish.inlets] == ["tablestore://tablestore_default/orders"]
+    assert [asset.uri for asset in publish.inlets] == inlets("tablestore://tablestore_default/orders")
     assert publish.spec().source.table == "orders"
 
 

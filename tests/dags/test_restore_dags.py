@@ -119,7 +119,7 @@ def test_a_wrong_argument_is_found_while_the_dag_is_parsed():
         restore(pipeline="back", source=SOURCE, sink={"type": "tablestore", "tabel": "copy"})
 
 
-def test_the_table_is_the_asset_of_the_last_task_alone():
+def test_the_table_is_the_asset_of_the_last_task_alone(inlets):
     with DAG("back", schedule=None) as dag:
         restore(pipeline="back", source=SOURCE, sink=SINK, pool="restores")
 
@@ -127,7 +127,7 @@ def test_the_table_is_the_asset_of_the_last_task_alone():
     assert list(tasks) == ["restore.plan", "restore.write", "restore.finish"]
     assert tasks["restore.write"].is_mapped
     assert [asset.uri for asset in tasks["restore.finish"].outlets] == ["tablestore://tablestore_default/copy"]
-    assert [asset.uri for asset in tasks["restore.plan"].inlets] == ["oss://backup/gps/full"]
+    assert [asset.uri for asset in tasks["restore.plan"].inlets] == inlets("oss://backup/gps/full")
     assert tasks["restore.plan"].outlets == []
     assert {task.pool for task in tasks.values()} == {"restores"}
 

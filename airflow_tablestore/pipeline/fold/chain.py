@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from airflow_tablestore.errors import Problem, SpecError
+from airflow_tablestore.errors import Problem, SpecError, WindowMissing
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow, read_manifest
@@ -60,7 +60,8 @@ class Chain:
 def chain(store: ObjectReader, wanted: PointInTime) -> Chain:
     """The export and the windows that give the table at that moment. Reads manifests and nothing else.
 
-    :raises SpecError: there is no export, or a window is missing, lost or of another stream; the message names it.
+    :raises WindowMissing: no window holds some of the changes; the message says which.
+    :raises SpecError: there is no export, or a window is lost or of another stream; the message names it.
     """
     base = _base(store, wanted)
     links = _links(store, wanted, base.manifest)
@@ -155,7 +156,6 @@ def _links(store: ObjectReader, wanted: PointInTime, base: Manifest) -> list[Lin
     if len(pipelines) > 1:
         told = f"windows of several pipelines stand below {place}: {', '.join(pipelines)}"
         raise SpecError([Problem(told, "name a prefix that holds those of one", "source.changes")])
-    _refuse_incomplete_changes(of_table[0].manifest, place)
     links = [Link(window, one.manifest) for one in of_table for window in one.manifest.windows]
     return sorted(links, key=lambda link: link.window.window)
 
@@ -176,6 +176,7 @@ def _joined(links: Sequence[Link], begin: datetime, to: datetime, place: str) ->
     at = begin
     for number, link in enumerate(wanted):
         window = link.window
+        _refuse_incomplete_changes(link.manifest, place)
         if window.window.start > at:
             raise _hole(at, window.window.start, place)
         _refuse_unfit_window(window, place)
@@ -204,6 +205,6 @@ def _refuse_unfit_window(window: PublishedWindow, place: str) -> None:
         )
 
 
-def _hole(start: datetime, end: datetime, place: str) -> SpecError:
+def _hole(start: datetime, end: datetime, place: str) -> WindowMissing:
     told = f"no window below {place} holds the changes from {start.isoformat()} to {end.isoformat()}"
-    return SpecError([Problem(told, "export that window, or choose an earlier time or a newer full export", "to")])
+    return WindowMissing([Problem(told, "export that window, or choose an earlier time or a newer full export", "to")])
