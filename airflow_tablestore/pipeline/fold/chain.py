@@ -160,14 +160,18 @@ def _links(store: ObjectReader, wanted: PointInTime, base: Manifest) -> list[Lin
     return sorted(links, key=lambda link: link.window.window)
 
 
-def _refuse_incomplete_changes(manifest: Manifest, place: str) -> None:
-    names = {column.name for column in manifest.columns if column.source is None}
+def _refuse_incomplete_changes(link: Link, place: str) -> None:
+    """Only of windows that are needed: earlier ones may be of a time when nobody meant to fold them."""
+    names = {column.name for column in link.manifest.columns if column.source is None}
+    which = f"window {link.window.window} below {place}"
     if not set(CELL_COLUMNS) <= names:
-        told = f"the windows below {place} hold puts and updates of chosen columns; deletes are not in them"
-        raise SpecError([Problem(told, "export changes with mode: multi_version", "source.changes")])
-    if SEQUENCE_COLUMN not in names:
-        told = f"the windows below {place} do not tell in which order changes came"
-        raise SpecError([Problem(told, "export changes with export_sequence_info: true", "source.changes")])
+        told, key = "holds puts and updates of chosen columns; deletes are not in it", "mode: multi_version"
+    elif SEQUENCE_COLUMN not in names:
+        told, key = "does not tell in which order changes came", "export_sequence_info: true"
+    else:
+        return
+    hint = f"export changes with {key}; a full export that is newer than the window does not need it"
+    raise SpecError([Problem(f"{which} {told}", hint, "source.changes")])
 
 
 def _joined(links: Sequence[Link], begin: datetime, to: datetime, place: str) -> tuple[Link, ...]:
@@ -176,7 +180,7 @@ def _joined(links: Sequence[Link], begin: datetime, to: datetime, place: str) ->
     at = begin
     for number, link in enumerate(wanted):
         window = link.window
-        _refuse_incomplete_changes(link.manifest, place)
+        _refuse_incomplete_changes(link, place)
         if window.window.start > at:
             raise _hole(at, window.window.start, place)
         _refuse_unfit_window(window, place)

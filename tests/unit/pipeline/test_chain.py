@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_tablestore.errors import SpecError
+from airflow_tablestore.errors import SpecError, WindowMissing
 from airflow_tablestore.pipeline.contract import Schema
 from airflow_tablestore.pipeline.fold.chain import chain
 from airflow_tablestore.pipeline.fold.moment import PointInTime
@@ -123,8 +123,30 @@ def test_windows_of_another_table_are_refused():
 def test_windows_without_deletes_are_refused():
     names = ("text",)
 
-    assert "hold puts and updates of chosen columns; deletes are not in them" in refusal(store({"names": names}))
+    assert "holds puts and updates of chosen columns; deletes are not in it" in refusal(store({"names": names}))
 
 
 def test_windows_that_do_not_tell_the_order_are_refused():
-    assert "do not tell in which order changes came" in refusal(store({"names": CELL_COLUMNS}))
+    assert "does not tell in which order changes came" in refusal(store({"names": CELL_COLUMNS}))
+
+
+def test_windows_that_are_not_needed_may_hold_less():
+    where = store({"names": CELL_COLUMNS}, {"names": ("text",)}, {}, {})
+    put_base(where, [b"1,y\n"], prefix="base/second/", at=12)
+
+    assert [link.window.run for link in found(where, 20).links] == ["w2", "w3"]
+
+
+def test_a_later_window_that_does_not_tell_the_order_is_named():
+    told = refusal(store({}, {"names": CELL_COLUMNS}, {}))
+
+    assert "window [2026-11-20T08:05:00Z, 2026-11-20T08:10:00Z) below oss://fake/changes/" in told
+    assert "does not tell in which order changes came" in told
+
+
+def test_a_window_that_is_missing_is_told_from_one_that_is_lost():
+    with pytest.raises(WindowMissing):
+        found(store({}, {}), 15)
+    with pytest.raises(SpecError) as lost:
+        found(store({}, {"loss": "expired", "begin": None, "end": None}))
+    assert not isinstance(lost.value, WindowMissing)
