@@ -125,6 +125,21 @@ def test_an_object_that_is_replaced_while_it_is_read_is_tried_again(tmp_path):
     assert store.pending_uploads() == []
 
 
+def test_a_window_that_is_published_late_is_awaited_by_the_next_attempt(tmp_path):
+    store = prepared(tmp_path)
+    marker = "changes/1/_SUCCESS"
+    late = store.get(marker)
+    store.delete([marker])
+
+    with pytest.raises(RetryLater, match=r"no window below .* holds the changes from .* The next attempt looks again"):
+        run(snapshot(10), SnapshotServices(store, store), run="r2")
+    assert published_rows(store) == rows_after(1)
+    store.put(marker, late)
+    run(snapshot(10), SnapshotServices(store, store), run="r2", attempt=2)
+
+    assert published_rows(store) == rows_after(2)
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resets and reads VmHWM in /proc")
 def test_a_larger_base_takes_no_more_memory(tmp_path):
     peaks = []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_tablestore.pipeline.contract import OTHER_COLUMN, Batch, Limits, Progress, Quiet, Report, Schema
 from airflow_tablestore.pipeline.dirty import DirtyRecords
-from airflow_tablestore.pipeline.fold.anew import begun_anew_by_the_next_attempt
+from airflow_tablestore.pipeline.fold.anew import awaited_by_the_next_attempt, begun_anew_by_the_next_attempt
 from airflow_tablestore.pipeline.fold.chain import chain
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.pipeline.fold.rows import FoldedRows, Materials, materials
@@ -64,7 +64,8 @@ class SnapshotServices:
 def survey(snapshot: Snapshot, services: SnapshotServices) -> Materials:
     """What a run would read. Changes nothing.
 
-    :raises SpecError: no export, or a hole between windows.
+    :raises WindowMissing: a window is not published, or not yet.
+    :raises SpecError: no export, or windows that do not join.
     :raises ProtocolError: objects are missing, cut or others than their manifests list.
     """
     return materials(services.source, chain(services.source, snapshot.source))
@@ -77,10 +78,11 @@ def run(
 
     :param run: the run's key, see `run.run_key`.
     :param attempt: counts from 1. Each attempt takes a claim of its own, and aborts what earlier ones have uploaded.
+    :raises RetryLater: also for a window that is not published, or not yet.
     :raises TablestoreError: as a full export does; nothing is published then, or the next attempt goes on.
     """
     began = time.monotonic()
-    with begun_anew_by_the_next_attempt():
+    with begun_anew_by_the_next_attempt(), awaited_by_the_next_attempt():
         sink, manifest = _published(snapshot, services, run, attempt, progress or Quiet())
     own = manifest.of_run(run)
     return Report(
