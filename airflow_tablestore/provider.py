@@ -99,7 +99,8 @@ def cli_commands() -> list[CLICommand]:
     """The commands of `airflow-tablestore` as `airflow tablestore …`, with connections as Airflow has them."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
-    from airflow_tablestore.cli.commands import COMMANDS, DEBUG, GROUP, GROUP_HELP, Command, Group
+    from airflow_tablestore.cli.command import DEBUG, Command, Group
+    from airflow_tablestore.cli.commands import COMMANDS, GROUP, GROUP_HELP
 
     make_arg: Callable[..., Any] = Arg  # Airflow leaves it without types
 

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from airflow_tablestore import __version__
-from airflow_tablestore.cli.commands import COMMANDS, DEBUG, Command, Group
+from airflow_tablestore.cli.command import DEBUG, Command, Group
+from airflow_tablestore.cli.commands import COMMANDS
 from airflow_tablestore.cli.session import Session, call
 
 

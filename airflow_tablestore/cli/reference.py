@@ -16,7 +16,7 @@ from airflow_tablestore.cli.parser import parser
 HEAD = """\
 # Commands
 
-<!-- Made from airflow_tablestore/cli/commands.py: edit that, then run
+<!-- Made from airflow_tablestore/cli/commands.py and groups.py: edit those, then run
      python -m airflow_tablestore.cli.reference docs/reference/commands.md -->
 
 `airflow-tablestore COMMAND`, or `airflow tablestore COMMAND` where Airflow is installed (all but `emulator`). The first
