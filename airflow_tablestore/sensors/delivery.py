@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, 
 from airflow_tablestore.assets import DEFAULT_CONNECTION, delivered_asset
 from airflow_tablestore.errors import RetryLater
 from airflow_tablestore.operators.delivery import moment_of, partition_of, partition_told
-from airflow_tablestore.operators.retries import retried_only_where_it_helps
+from airflow_tablestore.operators.retries import retried_only_where_it_helps, skipped_where_soft
 from airflow_tablestore.triggers.delivery import DeliveryTaskTrigger
 from airflow_tablestore.triggers.question import Answer
 
@@ -115,12 +115,17 @@ class DeliveryTaskSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         if not self.deferrable:
             return self._told(context, super().execute(context))
-        since = datetime.now(UTC)
-        answer = self._ask(since)
-        if answer is None:
-            patience = timedelta(seconds=self.timeout)
-            self.defer(trigger=self._trigger(since), method_name="execute_complete", timeout=patience)
-        return self._told(context, _found(answer))
+        with skipped_where_soft(self):
+            since = datetime.now(UTC)
+            answer = self._ask(since)
+            if answer is None:
+                patience = timedelta(seconds=self.timeout)
+                self.defer(trigger=self._trigger(since), method_name="execute_complete", timeout=patience)
+            return self._told(context, _found(answer))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        with skipped_where_soft(self):
+            return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Answer) -> Any:
         """What the triggerer wakes up with its answer."""

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, 
 
 from airflow_tablestore.assets import DEFAULT_CONNECTION
 from airflow_tablestore.errors import RetryLater
-from airflow_tablestore.operators.retries import retried_only_where_it_helps
+from airflow_tablestore.operators.retries import retried_only_where_it_helps, skipped_where_soft
 from airflow_tablestore.triggers.tunnel import TunnelCaughtUpTrigger
 from airflow_tablestore.triggers.unread import POLL_SECONDS, Answer, TunnelDataTrigger
 
@@ -57,11 +57,16 @@ class TunnelCaughtUpSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         if not self.deferrable:
             return super().execute(context)
-        answer = self._ask()
-        if answer is None:
-            patience = timedelta(seconds=self.timeout)
-            self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=patience)
-        return _found(answer)
+        with skipped_where_soft(self):
+            answer = self._ask()
+            if answer is None:
+                patience = timedelta(seconds=self.timeout)
+                self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=patience)
+            return _found(answer)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        with skipped_where_soft(self):
+            return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Answer) -> Any:
         """What the triggerer wakes up with its answer."""
