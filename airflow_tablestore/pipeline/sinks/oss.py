@@ -40,14 +40,14 @@ STRICT_RANGES = {"x-oss-range-behavior": "standard"}
 
 _BUSY = {"ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "TooManyRequests", "Throttling"}
 _ADVICE = {
-    "NoSuchBucket": "Create the bucket, or correct `sink.bucket`.",
+    "NoSuchBucket": "Create the bucket, or correct its name.",
     "AccessDenied": "Give the connection's user the rights listed in docs/howto/connections.md.",
     "InvalidAccessKeyId": "Correct the access key id of the OSS connection.",
     "SignatureDoesNotMatch": "Correct the access key secret of the OSS connection, or its region.",
     "RequestTimeTooSkewed": "Set this machine's clock: it is more than 15 minutes off the service's.",
     "SecurityTokenExpired": "Renew the STS token of the OSS connection.",
     "InvalidSecurityToken": "Renew the STS token of the OSS connection.",
-    "InvalidBucketName": "Correct `sink.bucket`: 3 to 63 lower-case letters, digits and hyphens.",
+    "InvalidBucketName": "Correct the bucket's name: 3 to 63 lower-case letters, digits and hyphens.",
     "FileImmutable": "The bucket has a retention policy; choose another bucket.",
 }
 

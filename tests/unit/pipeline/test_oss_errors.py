@@ -46,7 +46,8 @@ def store_that_meets(*answers: Exception | object) -> tuple[ObjectStore, list[fl
 @pytest.mark.parametrize(
     ("code", "status", "advice"),
     [
-        ("NoSuchBucket", 404, "Create the bucket"),
+        ("NoSuchBucket", 404, "Create the bucket, or correct its name"),
+        ("InvalidBucketName", 400, "Correct the bucket's name"),
         ("AccessDenied", 403, "rights"),
         ("InvalidAccessKeyId", 403, "access key id"),
         ("SignatureDoesNotMatch", 403, "secret"),
