@@ -339,7 +339,8 @@ class Session:
 
     def _drop_all(self) -> None:
         with self._lock:
-            runs, self._runs = list(self._runs.values()), {}
+            runs = [*self._runs.values(), *self._old]
+            self._runs, self._old = {}, []
             self._dropped += runs
             for run in runs:
                 run.drop()

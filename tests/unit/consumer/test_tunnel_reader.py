@@ -315,7 +315,8 @@ def test_an_error_of_the_worker_itself_at_the_last_checkpoint_is_heard(world, cl
             running.take(PATIENCE_SECONDS)
 
 
-def test_no_thread_asks_anything_when_a_reader_that_failed_is_closed(world, client):
+@pytest.mark.parametrize("is_taken_away", [False, True], ids=["own", "taken-away"])
+def test_no_thread_asks_anything_when_a_reader_that_failed_is_closed(world, client, is_taken_away):
     id_ = world.tunnel(TunnelType.STREAM, EARLIEST)
     asking, may_answer = threading.Event(), threading.Event()
 
@@ -328,6 +329,9 @@ def test_no_thread_asks_anything_when_a_reader_that_failed_is_closed(world, clie
     before = set(threading.enumerate())
     running = reader(client, id_).start()
     assert asking.wait(PATIENCE_SECONDS)
+    if is_taken_away:
+        client.damages("heartbeat", lambda body: b"")  # which tells no channels
+        until(lambda: not running._session._runs)
     client.fails("heartbeat", *[Rejected("no right", code="OTSPermissionDenied")] * 3)
     threading.Timer(0.3, may_answer.set).start()
     with pytest.raises(Rejected):
