@@ -7,10 +7,11 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from airflow_tablestore.cli.services import client_of
 from airflow_tablestore.cli.session import INTERRUPTED, OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.cli.times import refuse_options
-from airflow_tablestore.client import Client, OnRetry, RetryPolicy
+from airflow_tablestore.client import OnRetry, RetryPolicy
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.contract import Progress
@@ -177,7 +178,7 @@ def _opened(spec: RestoreSpec, session: Session, on_retry: OnRetry) -> Iterator[
     most = spec.sink.max_retries
     retry = RetryPolicy() if most is None else RetryPolicy(attempts=most + 1)
     with (
-        Client(instance, retry=retry, on_retry=on_retry) as client,
+        client_of(session, spec.sink.connection, retry=retry, on_retry=on_retry) as client,
         closing(ObjectStore(place, spec.source.bucket)) as store,
     ):
         yield RestoreServices(client, store)

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_tablestore.cli.session import Session
 from airflow_tablestore.client import Client, OnRetry, RetryPolicy
 from airflow_tablestore.client.endpoint import Endpoint
 from airflow_tablestore.errors import Problem, ProtocolError, SpecError
-from airflow_tablestore.pipeline.connections import maxcompute_endpoint, oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.connections import (
+    maxcompute_endpoint,
+    oss_endpoint,
+    tablestore_client,
+    tablestore_endpoint,
+)
 from airflow_tablestore.pipeline.full_export.export import FullExport, Services
 from airflow_tablestore.pipeline.incremental.export import Incremental, WindowServices
 from airflow_tablestore.pipeline.incremental.ledger import Ledger
@@ -110,9 +115,10 @@ def opened(
 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of both.
     """
-    ends = _endpoints(session, _instances(spec), spec.sink)
+    names = _instances(spec)
+    ends = _endpoints(session, names, spec.sink)
     with ExitStack() as stack:
-        clients = [stack.enter_context(Client(at, on_retry=on_retry)) for at in ends.instances]
+        clients = [stack.enter_context(client_of(session, name, on_retry=on_retry)) for name in names]
         store = stack.enter_context(ends.place())
         export = full_export(spec, run_date=moment, instance=ends.instances[0].instance)
         yield OpenExport(spec, export, Services(clients[0], store, clients[-1] if spec.ledger else None))
@@ -125,7 +131,7 @@ def opened_windows(spec: IncrementalSpec, session: Session, on_retry: OnRetry | 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of all.
     """
     ends = _endpoints(session, _instances(spec), spec.sink)
-    with _ledger(spec, ends.instances, on_retry) as known, ends.place() as place:
+    with _ledger(spec, session, ends, on_retry) as known, ends.place() as place:
         yield OpenWindows(known, place)
 
 
@@ -135,7 +141,7 @@ def opened_ledger(spec: IncrementalSpec, session: Session, on_retry: OnRetry | N
 
     :raises SpecError: a connection is missing or cannot be right; holds the problems of all.
     """
-    with _ledger(spec, _endpoints(session, _instances(spec)).instances, on_retry) as known:
+    with _ledger(spec, session, _endpoints(session, _instances(spec)), on_retry) as known:
         yield known
 
 
@@ -170,12 +176,24 @@ def _instances(spec: FullExportSpec | IncrementalSpec) -> list[str]:
 
 
 @contextmanager
-def _ledger(spec: IncrementalSpec, instances: list[Endpoint], on_retry: OnRetry | None) -> Iterator[OpenLedger]:
+def _ledger(
+    spec: IncrementalSpec, session: Session, ends: _Endpoints, on_retry: OnRetry | None
+) -> Iterator[OpenLedger]:
     most = spec.source.max_retries
     retry = RetryPolicy() if most is None else RetryPolicy(attempts=most + 1)
+    made = [client_of(session, name, retry=retry, on_retry=on_retry) for name in _instances(spec)]
     with ExitStack() as stack:
-        clients = [stack.enter_context(Client(at, retry=retry, on_retry=on_retry)) for at in instances]
-        yield OpenLedger(spec, incremental(spec, instance=instances[0].instance), clients[0], clients[-1])
+        clients = [stack.enter_context(one) for one in made]
+        yield OpenLedger(spec, incremental(spec, instance=ends.instances[0].instance), clients[0], clients[-1])
+
+
+def client_of(session: Session, connection: str, **options: Any) -> Client:
+    """A client for a connection by its name; temporary keys are read anew while it works.
+
+    :param options: of `Client`.
+    :raises SpecError: the connection is missing or cannot be right.
+    """
+    return tablestore_client(lambda: session.connection(connection), **options)
 
 
 @dataclass(slots=True)

@@ -6,9 +6,8 @@ import json
 from argparse import Namespace
 from contextlib import closing
 
-from airflow_tablestore.cli.services import opened
+from airflow_tablestore.cli.services import client_of, opened
 from airflow_tablestore.cli.session import FAILED, OK, Session, moment_of
-from airflow_tablestore.client import Client
 from airflow_tablestore.errors import Problem, SpecError
 from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
@@ -56,7 +55,8 @@ def _done(wanted: Verification, session: Session, *, is_dry: bool) -> VerifyRepo
         problems += error.problems
     if instance is None or place is None:
         raise SpecError(problems)
-    with Client(instance, on_retry=session.tell) as client, closing(ObjectStore(place, wanted.bucket)) as store:
+    opened_client = client_of(session, wanted.connection, on_retry=session.tell)
+    with opened_client as client, closing(ObjectStore(place, wanted.bucket)) as store:
         services = VerifyServices(client, store)
         return estimate(wanted.job, services) if is_dry else compared(wanted.job, services)
 
