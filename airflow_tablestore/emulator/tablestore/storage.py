@@ -96,7 +96,8 @@ class Store:
         self._changes = changes
         self._lock = threading.RLock()  # held by whoever writes, and around `_tables` and the table it tells of
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._is_closed = False
         self._writer = self._connect(WRITER_CACHE_KIB)
         self._writer.execute(_SCHEMA)
         self._tables = {(row.instance, row.name): row for row in self._read_tables()}
@@ -105,10 +106,15 @@ class Store:
                 changes.opened(connection, list(self._tables.values()))
 
     def close(self) -> None:
-        """Closes the file; removes it when it was temporary."""
+        """Closes the file; removes it when it was temporary. A thread that reads ends its reading, and begins no other.
+
+        Its connection is left to it: the interpreter dies of one that is closed while another thread uses it.
+        """
         with self._lock:
-            for connection in self._opened:
-                connection.close()
+            self._is_closed = True
+            for thread, connection in self._opened:
+                if connection is self._writer or thread is threading.current_thread() or not thread.is_alive():
+                    connection.close()
             self._opened.clear()
         if self._is_ephemeral:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -263,10 +269,12 @@ class Store:
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA busy_timeout = 10000")
         with self._lock:
-            self._opened.append(connection)
+            self._opened.append((threading.current_thread(), connection))
         return connection
 
     def _reader(self) -> sqlite3.Connection:
+        if self._is_closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect(READER_CACHE_KIB)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -269,6 +271,28 @@ def test_an_ephemeral_store_leaves_nothing_behind():
     store.close()
 
     assert not folder.exists()
+
+
+def test_a_thread_that_reads_is_not_robbed_of_its_connection():
+    store = Store(None)
+    is_reading, is_closed = threading.Event(), threading.Event()
+
+    def read():
+        with store.reading() as connection:
+            is_reading.set()
+            is_closed.wait(10)
+            found = connection.execute("SELECT 1").fetchone()
+        with pytest.raises(sqlite3.ProgrammingError), store.reading():
+            pass
+        return found
+
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(read)
+        is_reading.wait(10)
+        store.close()
+        is_closed.set()
+
+        assert reading.result() == (1,)
 
 
 def test_a_table_told_to_keep_fewer_versions_shows_fewer(service):
