@@ -16,6 +16,7 @@ from airflow_tablestore.spec.build_restore import restore
 from airflow_tablestore.spec.common import PipelineSpec
 from airflow_tablestore.spec.kinds.full_export import FullExportSpec
 from airflow_tablestore.spec.kinds.restore import RestoreSpec
+from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ def verification(
     if isinstance(spec, FullExportSpec):
         job = of_export(full_export(spec, run_date=run_date), run=run, most_named=most_named)
         return Verification(job, spec.source.connection, spec.sink.connection, getattr(spec.sink, "bucket", ""))
+    if isinstance(spec, SnapshotSpec):
+        hint = "name a full export of that table with this sink"
+        raise SpecError([Problem("a snapshot does not name the table that it is to be laid beside", hint, path="kind")])
     if not isinstance(spec, RestoreSpec):
         told = f"a pipeline of kind '{spec.kind}' publishes no whole table, so there is nothing to lay beside it"
         raise SpecError([Problem(told, "name a full export, or a restore of one", path="kind")])

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.fold.moment import PointInTime
 from airflow_tablestore.spec import parse
 from airflow_tablestore.spec.build_snapshot import snapshot
+from airflow_tablestore.spec.build_verify import verification
 from airflow_tablestore.spec.explain import story
 
 DOCUMENTED = """\
@@ -50,3 +52,8 @@ def test_a_moment_without_a_zone_is_in_that_of_the_spec():
 )
 def test_what_cannot_be_meant_is_refused_at_its_key(text, path):
     assert [p.path for p in parse(text).problems if not p.is_warning] == [path]
+
+
+def test_what_a_snapshot_is_compared_with_is_asked_for():
+    with pytest.raises(SpecError, match=r"does not name the table .*name a full export"):
+        verification(parse(DOCUMENTED).spec, run_date=NOW)
