@@ -110,6 +110,17 @@ def test_a_version_from_before_the_base_is_refused_over_its_cell_alone():
     assert folded({"a": 1}, [Change(PUT, "a", 2, 9), backdated]) == {"a": 2}
 
 
+def test_a_chosen_version_that_the_base_did_not_keep_is_not_brought_back():
+    """A table with one version drops what is older than its cell; when that is deleted, the full export has neither."""
+    dropped = Change(PUT, "a", 4, 3, is_backdated=True, is_repeated=True)
+    deleted = Change(DELETE_VERSION, "a", version=9)
+
+    with pytest.raises(RecordError, match="version from before the full export"):
+        folded({"b": 1}, [dropped, deleted])
+    assert folded({"b": 1}, [dropped, deleted, Change(PUT, "a", 2, 20)]) == {"a": 2, "b": 1}
+    assert folded({"b": 1}, [Change(DELETE_ROW), dropped]) == {"a": 4}
+
+
 def test_what_stands_beneath_a_deleted_newest_version_is_not_guessed():
     beneath = [Change(PUT, "a", 1, 10), Change(PUT, "a", 2, 20), Change(DELETE_VERSION, "a", version=20)]
 

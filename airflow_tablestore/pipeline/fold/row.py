@@ -21,7 +21,7 @@ DELETE_ROW, PUT, DELETE_VERSION, DELETE_CELL = "DR", "U", "DO", "DA"
 OF_BASE = "one version of column '{}' was deleted, and the full export does not tell whether it was the one it holds"
 BENEATH = "the newest version of column '{}' was deleted, and how many versions the table keeps is not known"
 
-BACKDATED = "column '{}' was put with a version from before the full export, which does not tell that of its own cell"
+BACKDATED = "column '{}' was put with a version from before the full export, which does not tell versions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Change:
     """What happened to one cell, or with DELETE_ROW to the row. `version` is in milliseconds; None without one.
 
     `is_backdated`: its writer has chosen a version from before the base was read, so the base's cell may be newer.
+    `is_repeated`: it was done before the base was read, which shows what has become of it.
     """
 
     op: str
@@ -43,6 +44,7 @@ class Change:
     value: Value | Told | None = None
     version: int | None = None
     is_backdated: bool = False
+    is_repeated: bool = False
 
 
 @dataclass(slots=True)
@@ -64,16 +66,17 @@ class FoldedRow:
     :param base: the cells of the base's row; None when it has none.
     """
 
-    __slots__ = ("_cells", "_wrong")
+    __slots__ = ("_begins_here", "_cells", "_wrong")
 
     def __init__(self, base: Mapping[str, Value] | None = None):
         self._cells = None if base is None else {name: _Standing(value) for name, value in base.items()}
         self._wrong = ""
+        self._begins_here = False  # the row was deleted among the changes, so they tell all of it
 
     def apply(self, change: Change) -> None:
         """Do what was done. A change that no log has is told by `cells`."""
         if change.op == DELETE_ROW:
-            self._cells = None
+            self._cells, self._begins_here = None, True
         elif change.op == PUT:
             self._put(change)
         elif change.op in (DELETE_VERSION, DELETE_CELL):
@@ -103,7 +106,8 @@ class FoldedRow:
             self._cells = {}
         standing = self._cells.get(change.name)
         if standing is None:
-            self._cells[change.name] = _Standing(change.value, change.version)
+            is_unsure = change.is_backdated and change.is_repeated and not self._begins_here
+            self._cells[change.name] = _Standing(change.value, change.version, doubt=BACKDATED if is_unsure else "")
         elif standing.version is None and change.is_backdated:
             standing.doubt = BACKDATED
         elif standing.version is None or change.version is None or change.version > standing.version:

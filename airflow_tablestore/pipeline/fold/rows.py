@@ -181,8 +181,10 @@ class FoldedRows:
                 found = rows[key] = FoldedRow(None if found is None else _named(found, names))
             for micros, _, (op, number, text, version) in _ordered(changes, self.materials.changes[window][0]):
                 name = "" if number is None else names[number]
-                is_backdated = version is not None and version < min(micros // 1000 - CHOSEN_MILLIS, self._read_millis)
-                found.apply(Change(op, name, None if text is None else Told(text), version, is_backdated))
+                done = micros // 1000
+                is_backdated = version is not None and version < min(done - CHOSEN_MILLIS, self._read_millis)
+                told = None if text is None else Told(text)
+                found.apply(Change(op, name, told, version, is_backdated, is_repeated=done < self._read_millis))
         waiting.clear()
 
     def _row(self, key: PrimaryKey, found: dict[int, Value] | FoldedRow, names: Sequence[str]) -> Row | None:

@@ -43,7 +43,10 @@ class SnapshotSpec(PipelineSpec):
 
     kind: Literal["snapshot"] = Field(default="snapshot", description="What the pipeline does.", examples=["snapshot"])
     source: PublicationsSource = Field(description="Which publications.")
-    sink: Sink = Field(description="Where the rows go. What goes into a table is no base of a further snapshot.")
+    sink: Sink = Field(
+        description="Where the rows go. What goes into a table is no base of a further snapshot.",
+        examples=[{"type": "oss", "bucket": "backup", "prefix": "gps/snapshots/{run_date:%Y%m%d}/"}],
+    )
     to: Moment | None = Field(
         default=None,
         description="The moment of the rows; when absent it lies `lag` before the time that the run is about.",
