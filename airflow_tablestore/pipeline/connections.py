@@ -144,7 +144,7 @@ def tablestore_endpoint(fields: Fields) -> Endpoint:
             fields.text("instance", "instance_name") or _first_label(url),
             kept.get(_KEPT_ID) or (fields.login or "").strip() or fields.text("access_key_id"),
             kept.get(_KEPT_SECRET) or (fields.password or "").strip() or fields.text("access_key_secret"),
-            security_token=kept.get(_KEPT_TOKEN) or fields.text("sts_token", "security_token") or None,
+            security_token=(kept.get(_KEPT_TOKEN) if kept else fields.text("sts_token", "security_token")) or None,
             region=fields.text("region") or None,
             deflates=compress == "deflate",
             **settings,
@@ -189,9 +189,11 @@ def _kept_keys(fields: Fields) -> dict[str, str]:
         raise _wrong(fields.conn_id, "names a credentials_file that is no JSON", hint) from None
     if isinstance(kept, dict) and isinstance(kept.get("Credentials"), dict):
         kept = kept["Credentials"]
-    if not isinstance(kept, dict) or not all(isinstance(kept.get(one), str) for one in (_KEPT_ID, _KEPT_SECRET)):
+    given = kept if isinstance(kept, dict) else {}
+    keys = {one: given[one].strip() for one in (_KEPT_ID, _KEPT_SECRET, _KEPT_TOKEN) if isinstance(given.get(one), str)}
+    if not (keys.get(_KEPT_ID) and keys.get(_KEPT_SECRET)):
         raise _wrong(fields.conn_id, "names a credentials_file without keys", hint)
-    return {one: kept[one].strip() for one in (_KEPT_ID, _KEPT_SECRET, _KEPT_TOKEN) if isinstance(kept.get(one), str)}
+    return keys
 
 
 def oss_endpoint(fields: Fields, bucket: str = "") -> OssEndpoint:

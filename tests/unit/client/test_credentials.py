@@ -79,10 +79,25 @@ def test_a_file_of_keys_goes_before_the_connection(tmp_path, wrap):
     assert tablestore_endpoint(fields(credentials_file=str(file), access_key_id="other")).credentials == OLD
 
 
+def test_keys_of_a_file_are_not_mixed_with_a_token_of_the_connection(tmp_path):
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"AccessKeyId": "id-1", "AccessKeySecret": "secret-1"}))
+
+    endpoint = tablestore_endpoint(fields(credentials_file=str(file), sts_token="of-other-keys"))
+
+    assert endpoint.credentials == Credentials("id-1", "secret-1", None)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("{", "is no JSON"), ("[1]", "without keys"), ('{"AccessKeyId": "secret-1"}', "without keys"), (None, "read")],
-    ids=["cut", "list", "half", "absent"],
+    [
+        ("{", "is no JSON"),
+        ("[1]", "without keys"),
+        ('{"AccessKeyId": "secret-1"}', "without keys"),
+        ('{"AccessKeyId": "", "AccessKeySecret": " "}', "without keys"),
+        (None, "read"),
+    ],
+    ids=["cut", "list", "half", "empty", "absent"],
 )
 def test_a_file_without_keys_is_told_and_not_shown(tmp_path, text, told):
     file = tmp_path / "keys.json"
