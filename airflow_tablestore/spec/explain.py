@@ -126,7 +126,7 @@ def story(spec: PipelineSpec) -> list[str]:
 
 def _snapshot(spec: SnapshotSpec) -> list[str]:
     source = spec.source
-    moment = spec.to.isoformat() if spec.to else f"the time {duration_text(spec.lag)} before its run"
+    moment = spec.moment(spec.to).isoformat() if spec.to else f"the time {duration_text(spec.lag)} before its run"
     return [
         _when(spec),
         f"It takes the newest full export below oss://{source.bucket}/{source.base} that had ended by {moment}, and "

@@ -37,6 +37,7 @@ def test_a_moment_without_a_zone_is_in_that_of_the_spec():
     spec = parse(DOCUMENTED + "to: 2026-11-20T12:00:00\ntimezone: Asia/Shanghai\n").spec
 
     assert snapshot(spec, run_date=NOW).source.to == datetime(2026, 11, 20, 4, tzinfo=UTC)
+    assert "had ended by 2026-11-20T12:00:00+08:00" in " ".join(story(spec))
 
 
 @pytest.mark.parametrize(
