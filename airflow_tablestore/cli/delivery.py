@@ -17,7 +17,7 @@ from airflow_tablestore.cli.table import lines
 from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.client import Client
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_endpoint
+from airflow_tablestore.pipeline.connections import oss_endpoint, tablestore_client
 from airflow_tablestore.pipeline.delivery.audit import audit as audited
 from airflow_tablestore.pipeline.delivery.prefix import partition
 from airflow_tablestore.pipeline.delivery.progress import look
@@ -164,7 +164,7 @@ def _capital(text: str) -> str:
 
 
 def _client(connection: str, session: Session) -> Client:
-    return Client(tablestore_endpoint(session.connection(connection)))
+    return tablestore_client(lambda: session.connection(connection))
 
 
 def _moment(given: str | None, spec: DeliverySpec, session: Session) -> datetime:
