@@ -52,7 +52,8 @@ COMMANDS: tuple[Command | Group, ...] = (
         "Reads the table's description and split points; shows the tasks, columns and places of a run. Of an "
         "incremental pipeline shows which windows are due and which of them are not exported. Of a stream shows the "
         "tunnel, how far it is behind, and what nobody has read, counted up to 10,000 changes. Of a "
-        "delivery checks the task against the table and shows where it stands otherwise. Writes nothing.",
+        "delivery checks the task against the table and shows where it stands otherwise. Of a restore or a snapshot "
+        "shows which publications it takes, or what is missing. Writes nothing.",
         (SPEC, RUN_DATE, WINDOW_START, WINDOW_END, JSON),
         "airflow_tablestore.cli.plan:plan",
     ),
