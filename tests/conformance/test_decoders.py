@@ -352,6 +352,16 @@ def test_any_bytes_are_decoded_or_refused(make: Make, block: bytes):
 
 
 @each_decoder
+def test_the_name_of_a_key_that_nobody_wants_has_to_be_text(make: Make):
+    """Found by the test below: lock-step passed over such a name."""
+    row = b"\x01\x03\x04\x01\x00\x00\x00\xff\x05\x09\x00\x00\x00" + bytes(9) + b"\x0a\x2d\x09\x47"
+
+    with pytest.raises(ProtocolError, match="not UTF-8"):
+        decode_rows(HEADER + row)
+    check(make(WANTED), HEADER + row, WANTED)
+
+
+@each_decoder
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(parts=st.lists(st.one_of(forged_rows, rows.map(lambda row: encode_rows([row])[4:])), max_size=4))

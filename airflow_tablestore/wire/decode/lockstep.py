@@ -89,7 +89,7 @@ class LockstepDecoder:
         content = bytes(block)
         try:
             records = self._regular(content)
-        except (_Irregular, IndexError, struct.error, pa.ArrowInvalid):
+        except (_Irregular, IndexError, struct.error, UnicodeDecodeError, pa.ArrowInvalid):
             self._missed += 1
             return self._plain.decode(content)
         self._missed = 0
@@ -114,6 +114,7 @@ class LockstepDecoder:
             wanted = self._wanted.get((is_key, name))
             if (is_key, name) in found or (wanted is None and not is_key):
                 raise _Irregular
+            name.decode()  # wanted or not, it has to be text
             if (wanted is not None and wanted.type is not kind) or (is_key and kind in _NEVER_IN_KEYS):
                 raise _Irregular
             found[is_key, name] = array
