@@ -120,6 +120,7 @@ def test_workers_killed_under_load_publish_each_change_once(tmp_path):
         for worker in workers:
             worker.kill()
             worker.wait()
+        written.forget_clients()
         drained(written.endpoint, drain_of("n"), tmp_path)
 
     assert versions_published(tmp_path) == journal

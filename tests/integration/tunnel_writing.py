@@ -63,6 +63,12 @@ class Written:
     def channels(self):
         return self.client.send(describe_tunnel("t", "n")).channels
 
+    def forget_clients(self) -> None:
+        """What the service does a while after clients have fallen silent; until then their channels are theirs."""
+        told = self.client.send(describe_tunnel("t", "n"))
+        for client in {one.client_id for one in told.channels if one.client_id}:
+            self.emulator.tablestore_service().tunnels.drop_client(told.tunnel.id, client)
+
     def split(self) -> None:
         self.emulator.tablestore_service().streams.split_shard("demo", "t")
 

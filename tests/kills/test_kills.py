@@ -147,6 +147,7 @@ def test_a_sink_keeps_its_promise_while_workers_are_killed_under_load(judged, tm
                 workers.end()
             load.finish()
             journal = {key: last for key, last in enumerate(load.versions) if last}
+            load.forget_clients()
             work(judged, where, Steps("", 0, tmp_path), until_caught_up=True)
             channels = len(load.channels())
 
