@@ -9,12 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseSensorOperator,
-)
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_tablestore.errors import (
     DeliveryError,
@@ -43,17 +38,3 @@ def retried_only_where_it_helps(group: str = "") -> Iterator[None]:
         raise AirflowFailException(told) from error
     except FINAL as error:
         raise AirflowFailException(str(error)) from error
-
-
-@contextmanager
-def skipped_where_soft(sensor: BaseSensorOperator) -> Iterator[None]:
-    """Turns the failure of a sensor with `soft_fail` into a skip, wherever its waiting ends.
-
-    Airflow does so for sensors that wait in a worker; for those in the triggerer, Airflow 3.1 forgets the timeout.
-    """
-    try:
-        yield
-    except (AirflowFailException, AirflowSensorTimeout) as error:
-        if sensor.soft_fail:
-            raise AirflowSkipException(str(error)) from error
-        raise

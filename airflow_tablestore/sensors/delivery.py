@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, BaseSensorOperator, PokeReturnValue
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_tablestore.assets import DEFAULT_CONNECTION, delivered_asset
-from airflow_tablestore.errors import RetryLater
 from airflow_tablestore.operators.delivery import moment_of, partition_of, partition_told
-from airflow_tablestore.operators.retries import retried_only_where_it_helps, skipped_where_soft
+from airflow_tablestore.sensors.question import QuestionSensor
 from airflow_tablestore.triggers.delivery import DeliveryTaskTrigger
 from airflow_tablestore.triggers.question import Answer
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_tablestore.pipeline.delivery.progress import Wanted
 
 
-class DeliveryTaskSensor(BaseSensorOperator):
+class DeliveryTaskSensor(QuestionSensor):
     """Waits until a delivery task is as far as is wanted; everything that is named must hold.
 
     Returns where the task is: phase, `reached`, lag. Fails at once when the task is in error, is gone, or has not
@@ -112,32 +111,13 @@ class DeliveryTaskSensor(BaseSensorOperator):
             ends.append(end)
         return Wanted(Phase(self.phase) if self.phase else None, max(ends, default=None), self.max_lag)
 
-    def execute(self, context: Context) -> Any:
-        if not self.deferrable:
-            return self._told(context, super().execute(context))
-        with skipped_where_soft(self):
+    def question(self, context: Context) -> DeliveryTaskTrigger:
+        if self.deferrable:
             since = datetime.now(UTC)
-            answer = self._ask(since)
-            if answer is None:
-                patience = timedelta(seconds=self.timeout)
-                self.defer(trigger=self._trigger(since), method_name="execute_complete", timeout=patience)
-            return self._told(context, _found(answer))
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        with skipped_where_soft(self):
-            return super().resume_execution(next_method, next_kwargs, context)
-
-    def execute_complete(self, context: Context, event: Answer) -> Any:
-        """What the triggerer wakes up with its answer."""
-        return self._told(context, _found(event))
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        ti = context["ti"]
-        first = ti.get_first_reschedule_date(context) if self.reschedule else ti.start_date
-        answer = self._ask(first or datetime.now(UTC))
-        return PokeReturnValue(answer is not None, None if answer is None else _found(answer))
-
-    def _trigger(self, since: datetime) -> DeliveryTaskTrigger:
+        else:
+            ti = context["ti"]
+            first = ti.get_first_reschedule_date(context) if self.reschedule else ti.start_date
+            since = first or datetime.now(UTC)
         return DeliveryTaskTrigger(
             self.tablestore_conn_id,
             self.table,
@@ -148,16 +128,10 @@ class DeliveryTaskSensor(BaseSensorOperator):
             self.poke_interval,
         )
 
-    def _ask(self, since: datetime) -> Answer | None:
-        with retried_only_where_it_helps():
-            trigger = self._trigger(since)
-            try:
-                return trigger.answer(BaseHook.get_connection(self.tablestore_conn_id))
-            except RetryLater as error:
-                self.log.warning("Asking again later: %s", error)
-                return None
+    def ask(self, question: DeliveryTaskTrigger) -> Answer | None:
+        return question.answer(BaseHook.get_connection(self.tablestore_conn_id))
 
-    def _told(self, context: Context, found: Mapping[str, Any]) -> Any:
+    def told(self, context: Context, found: Mapping[str, Any]) -> Any:
         """Tell Airflow what is there now."""
         told = dict(found)
         if self.partition:
@@ -166,13 +140,3 @@ class DeliveryTaskSensor(BaseSensorOperator):
             context["outlet_events"][asset].extra = told
         self.log.info("%s", told)
         return told
-
-
-def _found(answer: Mapping[str, Any]) -> Any:
-    """What was found out.
-
-    :raises AirflowFailException: that there will be no better answer.
-    """
-    if "error" in answer:
-        raise AirflowFailException(answer["error"])
-    return answer["done"]

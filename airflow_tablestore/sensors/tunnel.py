@@ -5,15 +5,15 @@ What is asked is in `triggers.tunnel` and `triggers.unread`, so that a worker an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, BaseSensorOperator, PokeReturnValue
+from airflow.providers.common.compat.sdk import BaseHook, BaseSensorOperator, PokeReturnValue
 
 from airflow_tablestore.assets import DEFAULT_CONNECTION
-from airflow_tablestore.errors import RetryLater
-from airflow_tablestore.operators.retries import retried_only_where_it_helps, skipped_where_soft
+from airflow_tablestore.operators.retries import retried_only_where_it_helps
+from airflow_tablestore.sensors.question import QuestionSensor, found_in
 from airflow_tablestore.triggers.tunnel import TunnelCaughtUpTrigger
 from airflow_tablestore.triggers.unread import POLL_SECONDS, Answer, TunnelDataTrigger
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class TunnelCaughtUpSensor(BaseSensorOperator):
+class TunnelCaughtUpSensor(QuestionSensor):
     """Waits until everything that a tunnel carries was consumed up to a short while ago (its RPO), or it is over.
 
     A tunnel that nobody reads does not catch up. One that is gone or expired fails at once. Returns how far it is
@@ -54,40 +54,12 @@ class TunnelCaughtUpSensor(BaseSensorOperator):
         self.tablestore_conn_id = tablestore_conn_id
         self.deferrable = deferrable
 
-    def execute(self, context: Context) -> Any:
-        if not self.deferrable:
-            return super().execute(context)
-        with skipped_where_soft(self):
-            answer = self._ask()
-            if answer is None:
-                patience = timedelta(seconds=self.timeout)
-                self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=patience)
-            return _found(answer)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        with skipped_where_soft(self):
-            return super().resume_execution(next_method, next_kwargs, context)
-
-    def execute_complete(self, context: Context, event: Answer) -> Any:
-        """What the triggerer wakes up with its answer."""
-        return _found(event)
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        answer = self._ask()
-        return PokeReturnValue(answer is not None, None if answer is None else _found(answer))
-
-    def trigger(self) -> TunnelCaughtUpTrigger:
-        """The question, from the arguments as they are now."""
+    def question(self, context: Context) -> TunnelCaughtUpTrigger:
         lag = self.max_lag.total_seconds()
         return TunnelCaughtUpTrigger(self.tablestore_conn_id, self.table, self.tunnel, lag, self.poke_interval)
 
-    def _ask(self) -> Answer | None:
-        with retried_only_where_it_helps():
-            try:
-                return self.trigger().answer(BaseHook.get_connection(self.tablestore_conn_id))
-            except RetryLater as error:
-                self.log.warning("Asking again later: %s", error)
-                return None
+    def ask(self, question: TunnelCaughtUpTrigger) -> Answer | None:
+        return question.answer(BaseHook.get_connection(self.tablestore_conn_id))
 
 
 class TunnelDataSensor(BaseSensorOperator):
@@ -136,18 +108,18 @@ class TunnelDataSensor(BaseSensorOperator):
         answer = None if self._trigger.since else self._ask()
         if answer is None:
             self.defer(trigger=self._trigger, method_name="execute_complete")
-        return _found(answer)
+        return found_in(answer)
 
     def execute_complete(self, context: Context, event: Answer) -> Any:
         """What the triggerer wakes up with its answer."""
-        return _found(event)
+        return found_in(event)
 
     def poke(self, context: Context) -> PokeReturnValue:
         trigger = self._trigger or self.trigger(False)
         if trigger.is_early:
             return PokeReturnValue(False)
         answer = self._ask()
-        return PokeReturnValue(answer is not None, None if answer is None else _found(answer))
+        return PokeReturnValue(answer is not None, None if answer is None else found_in(answer))
 
     def trigger(self, is_after_failure: bool) -> TunnelDataTrigger:
         """The question, from the arguments as they are now."""
@@ -175,13 +147,3 @@ def _is_after_failure(context: Context) -> bool:
         return False
     before, failed = instance.get_previous_dagrun(), instance.get_previous_dagrun("failed")
     return before is not None and failed is not None and before.run_id == failed.run_id
-
-
-def _found(answer: Mapping[str, Any]) -> Any:
-    """What was found out.
-
-    :raises AirflowFailException: that there will be no better answer.
-    """
-    if "error" in answer:
-        raise AirflowFailException(answer["error"])
-    return answer["done"]

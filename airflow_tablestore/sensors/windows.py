@@ -7,18 +7,18 @@ triggerer. What they ask is in `triggers.ledger`, so that a worker and the trigg
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, BaseSensorOperator, PokeReturnValue
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_tablestore.assets import DEFAULT_CONNECTION
-from airflow_tablestore.errors import RetryLater, SpecError
-from airflow_tablestore.operators.retries import retried_only_where_it_helps, skipped_where_soft
+from airflow_tablestore.errors import SpecError
 from airflow_tablestore.pipeline.window import CalendarGrid, FixedGrid, Grid, Unit
+from airflow_tablestore.sensors.question import QuestionSensor
 from airflow_tablestore.triggers.ledger import (
     Answer,
     LedgerTrigger,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 STATUS_TABLE = "TableStoreStreamReaderStatusTable"
 
 
-class LedgerSensor(BaseSensorOperator):
+class LedgerSensor(QuestionSensor):
     """What both sensors share. Not used by itself.
 
     :param pipeline: the incremental pipeline that is watched.
@@ -81,37 +81,12 @@ class LedgerSensor(BaseSensorOperator):
         at = self.tablestore_conn_id
         return asdict(Watched(self.pipeline, self.table, at, self.status_table, self.status_conn_id or at))
 
-    def poke(self, context: Context) -> PokeReturnValue:
-        answer = self._ask()
-        return PokeReturnValue(answer is not None, None if answer is None else _found(answer))
+    def question(self, context: Context) -> LedgerTrigger:
+        return self.trigger()
 
-    def execute(self, context: Context) -> Any:
-        if not self.deferrable:
-            return super().execute(context)
-        with skipped_where_soft(self):
-            answer = self._ask()
-            if answer is None:
-                patience = timedelta(seconds=self.timeout)
-                self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=patience)
-            return _found(answer)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        with skipped_where_soft(self):
-            return super().resume_execution(next_method, next_kwargs, context)
-
-    def execute_complete(self, context: Context, event: Answer) -> Any:
-        """What the triggerer wakes up with its answer."""
-        return _found(event)
-
-    def _ask(self) -> Answer | None:
-        with retried_only_where_it_helps():
-            trigger = self.trigger()
-            names = (trigger.watched.connection, trigger.watched.status_connection)
-            try:
-                return trigger.answer({name: BaseHook.get_connection(name) for name in names})
-            except RetryLater as error:
-                self.log.warning("Asking again later: %s", error)
-                return None
+    def ask(self, question: LedgerTrigger) -> Answer | None:
+        names = (question.watched.connection, question.watched.status_connection)
+        return question.answer({name: BaseHook.get_connection(name) for name in names})
 
 
 class WindowPublishedSensor(LedgerSensor):
@@ -180,16 +155,6 @@ class StreamExpiryRiskSensor(LedgerSensor):
         if isinstance(self.every, str):
             return CalendarGrid(Unit.of(self.every), self.timezone)
         return FixedGrid(self.every)
-
-
-def _found(answer: Mapping[str, Any]) -> Any:
-    """What was found out.
-
-    :raises AirflowFailException: that there will be no better answer.
-    """
-    if "error" in answer:
-        raise AirflowFailException(answer["error"])
-    return answer["done"]
 
 
 def _moment(name: str, text: str) -> datetime:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.exceptions import TaskDeferred
 from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_tablestore.emulator import LocalCloud
@@ -148,15 +149,15 @@ def test_a_sensor_in_a_run_is_woken_up_by_its_trigger(record, run_dag, closed):
     with DAG("waits", schedule=None) as dag:
         published_sensor(window, poke_interval=0.2, timeout=60)
     asked = []
-    ask = WindowPublishedSensor._ask
+    ask = WindowPublishedSensor.ask
 
-    def ask_before_it_is_published(self):
-        asked.append(ask(self))
+    def ask_before_it_is_published(self, question):
+        asked.append(ask(self, question))
         record(window)
         return asked[-1]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(WindowPublishedSensor, "_ask", ask_before_it_is_published)
+        patched.setattr(WindowPublishedSensor, "ask", ask_before_it_is_published)
         run = run_dag(dag)
 
     assert asked == [None]
@@ -170,7 +171,7 @@ def test_without_a_triggerer_it_pokes(record, closed):
 
 
 def test_a_span_that_is_none_is_told(cloud):
-    with pytest.raises(Exception, match="must end after its start"):
+    with pytest.raises(AirflowFailException, match="must end after its start"):
         WindowPublishedSensor(
             task_id="none", pipeline="p", table="orders", window_start=str(now()), window_end="2020-01-01"
         ).execute({})
