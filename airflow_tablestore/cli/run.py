@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 from argparse import Namespace
@@ -11,12 +10,11 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
+from airflow_tablestore.cli.report import say_report
 from airflow_tablestore.cli.services import export_spec, opened
 from airflow_tablestore.cli.session import INTERRUPTED, OK, Session, moment_of
-from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.cli.times import refuse_options
 from airflow_tablestore.errors import Problem, SpecError
-from airflow_tablestore.pipeline.contract import Report
 from airflow_tablestore.pipeline.full_export import export as full_export
 from airflow_tablestore.pipeline.progress import progress_for
 from airflow_tablestore.pipeline.run import run_key
@@ -81,27 +79,8 @@ def _full_export(arguments: Namespace, spec: FullExportSpec, session: Session) -
         opened(spec, moment, session, progress.retried) as ready,
     ):
         report = full_export.run(ready.export, ready.services, run=key, progress=progress, repin=arguments.repin)
-    if arguments.json:
-        session.say(json.dumps(report.to_json(), ensure_ascii=False))
-    else:
-        for line in lines(_rows(report)):
-            session.say(line)
+    say_report(report, session, as_json=arguments.json)
     return OK
-
-
-def _rows(report: Report) -> list[tuple[str, str]]:
-    return [
-        ("pipeline", report.pipeline),
-        ("run", report.run),
-        ("rows", f"{report.rows:,}"),
-        ("bytes", f"{report.bytes:,} ({size(report.bytes)})"),
-        ("objects", f"{report.objects:,}"),
-        ("seconds", f"{report.seconds:.1f}"),
-        ("rows/s", f"{report.rows_per_second:,.0f}"),
-        ("dirty records", f"{report.dirty:,}"),
-        ("unknown cells", f"{report.others:,}"),
-        ("manifest", report.manifest),
-    ]
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 
+from airflow_tablestore.cli.report import say_report
 from airflow_tablestore.cli.services import opened_snapshot
 from airflow_tablestore.cli.session import OK, Session, moment_of
 from airflow_tablestore.cli.table import lines, size
 from airflow_tablestore.cli.times import refuse_options
-from airflow_tablestore.pipeline.contract import Progress, Report
+from airflow_tablestore.pipeline.contract import Progress
 from airflow_tablestore.pipeline.full_export.sink import export_sink
 from airflow_tablestore.pipeline.run import run_key
 from airflow_tablestore.pipeline.snapshot import snapshot as engine
@@ -25,11 +26,8 @@ def run_snapshot(arguments: Namespace, spec: SnapshotSpec, session: Session, pro
     wanted = snapshot(spec, run_date=moment)
     with opened_snapshot(spec, session) as services:
         report = engine.run(wanted, services, run=key, progress=progress)
-    if arguments.json:
-        session.say(json.dumps(report.to_json(), ensure_ascii=False))
-        return OK
-    for line in lines([("as it was at", wanted.source.to.isoformat()), *_rows(report)]):
-        session.say(line)
+    before = [("as it was at", wanted.source.to.isoformat())]
+    say_report(report, session, as_json=arguments.json, before=before)
     return OK
 
 
@@ -67,16 +65,3 @@ def plan_snapshot(arguments: Namespace, spec: SnapshotSpec, session: Session) ->
         session.say(line)
     session.say("Nothing was written.")
     return OK
-
-
-def _rows(report: Report) -> list[tuple[str, str]]:
-    return [
-        ("pipeline", report.pipeline),
-        ("run", report.run),
-        ("rows", f"{report.rows:,}"),
-        ("bytes", f"{report.bytes:,} ({size(report.bytes)})"),
-        ("objects", f"{report.objects:,}"),
-        ("seconds", f"{report.seconds:.1f}"),
-        ("dirty records", f"{report.dirty:,}"),
-        ("manifest", report.manifest),
-    ]
