@@ -141,7 +141,7 @@ class WindowHead:
             data["published"],
             data["loss"],
             data.get("width", 0),
-            data.get("branches", 8),
+            data["branches"],
             data.get("takeover", ""),
         )
 
