@@ -20,7 +20,7 @@ from airflow_tablestore.pipeline.boundaries import Boundary
 from airflow_tablestore.pipeline.contract import Schema
 from airflow_tablestore.pipeline.dirty import DirtySample, samples_from_json
 from airflow_tablestore.pipeline.layout import MANIFEST
-from airflow_tablestore.pipeline.store import Store
+from airflow_tablestore.pipeline.store import ObjectReader
 from airflow_tablestore.pipeline.window import Window
 
 VERSION = 1
@@ -202,18 +202,18 @@ class Manifest:
         )
 
 
-def read_manifest(store: Store, prefix: str, name: str = MANIFEST) -> Manifest | None:
+def read_manifest(store: ObjectReader, prefix: str, name: str = MANIFEST) -> Manifest | None:
     """The manifest under a prefix; None when there is none."""
     data = store.get(prefix + name)
     return None if data is None else Manifest.from_bytes(data, store.uri(prefix + name))
 
 
-def is_complete(store: Store, manifest: Manifest) -> bool:
+def is_complete(store: ObjectReader, manifest: Manifest) -> bool:
     """Whether every object that the manifest lists stands there, byte for byte."""
     return all(stands(store, o.key, o.bytes, o.crc64) for o in manifest.objects)
 
 
-def stands(store: Store, key: str, size: int, crc64: int) -> bool:
+def stands(store: ObjectReader, key: str, size: int, crc64: int) -> bool:
     """Whether the object there has this size and this CRC64."""
     found = store.head(key)
     return found is not None and (found.bytes, found.crc64) == (size, crc64)

@@ -32,20 +32,11 @@ class Part:
     bytes: int
 
 
-class Store(Protocol):
-    """One bucket. Safe to use from several threads."""
+class ObjectReader(Protocol):
+    """One bucket, to read from. Safe to use from several threads."""
 
     def uri(self, key: str) -> str:
         """How people write this object: oss://bucket/key."""
-        ...
-
-    def put(self, key: str, data: bytes) -> None: ...
-
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Whether this call made the object. False: it stood already, and still stands as it was.
-
-        :param data: unique to the caller, so that a lost answer can be told from a lost race.
-        """
         ...
 
     def get(self, key: str) -> bytes | None:
@@ -60,6 +51,19 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every object whose key starts with the prefix, in the order of keys."""
+        ...
+
+
+class Store(ObjectReader, Protocol):
+    """One bucket. Safe to use from several threads."""
+
+    def put(self, key: str, data: bytes) -> None: ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Whether this call made the object. False: it stood already, and still stands as it was.
+
+        :param data: unique to the caller, so that a lost answer can be told from a lost race.
+        """
         ...
 
     def delete(self, keys: Iterable[str]) -> None:

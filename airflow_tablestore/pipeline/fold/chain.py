@@ -20,7 +20,7 @@ from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedWindow, read_manifest
 from airflow_tablestore.pipeline.markers import success_of
 from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_COLUMN
-from airflow_tablestore.pipeline.sources.objects import ObjectReader
+from airflow_tablestore.pipeline.store import ObjectReader
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def published(store: ObjectReader, prefix: str, but: str = "") -> list[Published
 
 
 def _published(store: ObjectReader, place: str) -> Published | None:
-    manifest = read_manifest(store, place)  # type: ignore[arg-type]  # it calls nothing but get and uri
+    manifest = read_manifest(store, place)
     if manifest is None or store.get(place + SUCCESS) != success_of(manifest):
         return None
     return Published(place, manifest)

@@ -24,12 +24,12 @@ from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_C
 from airflow_tablestore.pipeline.sources.objects import (
     Found,
     ListedObject,
-    ObjectReader,
     ObjectRows,
     fetch,
     published_export,
     refuse_damaged,
 )
+from airflow_tablestore.pipeline.store import ObjectReader
 from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value
 from airflow_tablestore.wire.table import KeyColumn
 

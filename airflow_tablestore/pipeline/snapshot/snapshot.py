@@ -26,9 +26,8 @@ from airflow_tablestore.pipeline.full_export.sink import ExportSink, export_sink
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject
 from airflow_tablestore.pipeline.run import Work, carry, keep_memory_flat, stopped_by
 from airflow_tablestore.pipeline.sources.conversion import others_as_json
-from airflow_tablestore.pipeline.sources.objects import ObjectReader
 from airflow_tablestore.pipeline.sources.table import arrow_schema
-from airflow_tablestore.pipeline.store import Store
+from airflow_tablestore.pipeline.store import ObjectReader, Store
 from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
 from airflow_tablestore.pipeline.throttle import Throttle
 from airflow_tablestore.pipeline.warehouse import Warehouse

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.errors import Problem, ProtocolError, RecordError, SpecError, StartOver
@@ -26,25 +26,11 @@ from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read
 from airflow_tablestore.pipeline.markers import success_of
 from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource
 from airflow_tablestore.pipeline.sources.retyped import retyped
-from airflow_tablestore.pipeline.store import StoredObject, crc64_of
+from airflow_tablestore.pipeline.store import ObjectReader, StoredObject, crc64_of
 from airflow_tablestore.wire.row import Cell, CellOp, ColumnType, PrimaryKey, Row, Value, type_of
 from airflow_tablestore.wire.table import KeyColumn
 
 READ_BYTES = 8 * 1024 * 1024
-
-
-class ObjectReader(Protocol):
-    """What is asked of a bucket: the reading verbs of `pipeline.store.Store`."""
-
-    def uri(self, key: str) -> str: ...
-
-    def get(self, key: str) -> bytes | None: ...
-
-    def read(self, key: str, begin: int, size: int) -> bytes | None: ...
-
-    def head(self, key: str) -> StoredObject | None: ...
-
-    def list(self, prefix: str) -> Iterator[StoredObject]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +130,7 @@ def find(store: ObjectReader, source: PublishedSource | PlainSource) -> Found:
 
 def _published(store: ObjectReader, source: PublishedSource) -> Found:
     place = store.uri(source.prefix)
-    manifest = read_manifest(store, source.prefix)  # type: ignore[arg-type]  # it calls nothing but get and uri
+    manifest = read_manifest(store, source.prefix)
     if manifest is None:
         hint = "name the prefix that an export has published to, or the objects themselves under source.objects"
         raise SpecError([Problem(f"{place} has no {MANIFEST}: no export is published there", hint, "source.prefix")])

@@ -24,13 +24,12 @@ from airflow_tablestore.pipeline.sources.objects import (
     READ_BYTES,
     Found,
     ListedObject,
-    ObjectReader,
     ObjectRows,
     find,
     others_of,
 )
 from airflow_tablestore.pipeline.sources.table import TableSlice
-from airflow_tablestore.pipeline.store import Store
+from airflow_tablestore.pipeline.store import ObjectReader, Store
 from airflow_tablestore.pipeline.throttle import Throttle
 from airflow_tablestore.pipeline.verify.checksums import Spans
 from airflow_tablestore.pipeline.verify.job import Verify, VerifyServices
