@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
 
-LAG = timedelta(minutes=15)
-
-
 class SnapshotOperator(BaseOperator):
     """Folds the windows of changes into a full export and publishes the rows of a moment, all or nothing.
 
@@ -35,7 +32,7 @@ class SnapshotOperator(BaseOperator):
     :param source: what a spec has under `source`: type, bucket, base, changes.
     :param sink: what a spec has under `sink`: type, bucket, prefix, format.
     :param to: the moment of the rows, with its zone; None: it lies `lag` before the time that the run is about.
-    :param lag: how long the windows up to a moment need to be published.
+    :param lag: how long the windows up to a moment need to be published; None: as long as a spec says by default.
     :param limits: what a spec has under `limits`.
     :param timezone: the zone of dates in placeholders of the prefix.
     """
@@ -51,7 +48,7 @@ class SnapshotOperator(BaseOperator):
         source: Mapping[str, Any],
         sink: Mapping[str, Any],
         to: str | datetime | None = None,
-        lag: timedelta = LAG,
+        lag: timedelta | None = None,
         limits: Mapping[str, Any] | None = None,
         timezone: str = "UTC",
         outlets: Sequence[Asset] | None = None,
@@ -75,7 +72,7 @@ class SnapshotOperator(BaseOperator):
         from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
         parts: dict[str, Any] = {"source": self.source, "sink": self.sink, "limits": self.limits or {}}
-        parts |= {"to": self.to or None, "lag": self.lag}
+        parts |= {"to": self.to or None} | ({} if self.lag is None else {"lag": self.lag})
         return SnapshotSpec(pipeline=self.pipeline, timezone=self.timezone, **parts)
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from airflow_tablestore.errors import SpecError
 from airflow_tablestore.factory import import_spec
 from airflow_tablestore.operators.restore import RestoreOperator, restore
 from airflow_tablestore.operators.snapshot import SnapshotOperator
+from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 from tests.integration.snapshotting import put_small_history
 
 ROWS = [{"uid": f"user_{n % 7}", "n": n, "text": [None, "", "ü"][n % 3], "score": n / 3} for n in range(60)]
@@ -176,6 +177,16 @@ def test_a_snapshot_is_published_and_made_again(tablestore_cloud, run_dag):
     assert asset_events(again)[f"oss://{cloud.bucket}/base/then"]["rows"] == 10
     (rows,) = [body for key, body in cloud.objects("base/then/").items() if key.endswith(".csv")]
     assert sorted(rows.splitlines())[:3] == [b"0,w0", b"1,w1", b"2,base"]
+
+
+def test_a_snapshot_lags_as_a_spec_does_when_nothing_else_is_said():
+    source = {"type": "oss", "bucket": "backup", "base": "gps/full/", "changes": "gps/changes/"}
+    sink = {"type": "oss", "bucket": "backup", "prefix": "gps/daily/"}
+    given = {"task_id": "snapshot", "pipeline": "then", "source": source, "sink": sink}
+
+    lags = [SnapshotOperator(**given, **lag).spec().lag for lag in ({}, {"lag": timedelta(hours=1)})]
+
+    assert lags == [SnapshotSpec.model_fields["lag"].default, timedelta(hours=1)]
 
 
 def test_a_snapshot_is_one_task(tmp_path):
