@@ -1,4 +1,4 @@
-"""A finished export as OpenLineage facets, when OpenLineage is installed.
+"""A finished export, restore or snapshot as OpenLineage facets, when OpenLineage is installed.
 
 Names are the real ones, so that lineage joins with that of other tools: the table within its instance, the objects
 within their bucket.
@@ -89,6 +89,34 @@ class RestoreLineage:
         )
         return OperatorLineage(
             inputs=[Dataset(namespace=self.objects.namespace, name=self.objects.name)], outputs=[table]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotLineage:
+    """What one snapshot read and wrote. `inputs` are where full exports and windows of changes are published."""
+
+    inputs: Sequence[Place]
+    output: Place
+    report: Report
+
+    def facets(self) -> OperatorLineage[Any, Any]:
+        """Inputs by their places; output with its rows and bytes."""
+        from airflow.providers.common.compat.openlineage.facet import (
+            Dataset,
+            OutputDataset,
+            OutputStatisticsOutputDatasetFacet,
+        )
+        from airflow.providers.openlineage.extractors import OperatorLineage
+
+        counted = OutputStatisticsOutputDatasetFacet(rowCount=self.report.rows, size=self.report.bytes)
+        published = OutputDataset(
+            namespace=self.output.namespace,
+            name=self.output.name,
+            outputFacets={"outputStatistics": counted},
+        )
+        return OperatorLineage(
+            inputs=[Dataset(namespace=one.namespace, name=one.name) for one in self.inputs], outputs=[published]
         )
 
 

@@ -13,12 +13,14 @@ from airflow_tablestore.assets import assets_of_sink
 from airflow_tablestore.hooks.oss import ObjectStoreHook
 from airflow_tablestore.operators.full_export import TOLD_WITH_ASSET, moment
 from airflow_tablestore.operators.links import PublishedObjectsLink
-from airflow_tablestore.operators.places import opened_place
+from airflow_tablestore.operators.places import Dataset, opened_place
 from airflow_tablestore.operators.retries import retried_only_where_it_helps
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset, Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_tablestore.operators.lineage import SnapshotLineage
     from airflow_tablestore.spec.kinds.snapshot import SnapshotSpec
 
 
@@ -63,6 +65,7 @@ class SnapshotOperator(BaseOperator):
         self.lag = lag
         self.limits = limits
         self.timezone = timezone
+        self.lineage: SnapshotLineage | None = None
 
     def spec(self) -> SnapshotSpec:
         """The arguments, now without templates, as a spec.
@@ -76,6 +79,7 @@ class SnapshotOperator(BaseOperator):
         return SnapshotSpec(pipeline=self.pipeline, timezone=self.timezone, **parts)
 
     def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_tablestore.operators.lineage import SnapshotLineage
         from airflow_tablestore.pipeline.progress import LogProgress
         from airflow_tablestore.pipeline.run import run_key
         from airflow_tablestore.pipeline.snapshot.snapshot import SnapshotServices, run
@@ -89,8 +93,18 @@ class SnapshotOperator(BaseOperator):
                 PublishedObjectsLink.remember(context, place.url(wanted.target))
                 services, attempt = SnapshotServices(source, place.store), context["ti"].try_number
                 report = run(wanted, services, run=key, attempt=attempt, progress=LogProgress(self.log))
+                output = place.dataset(wanted.target)
         told = "%d rows, %d bytes in %d object(s) are published: %s"
         self.log.info(told, report.rows, report.bytes, report.objects, report.manifest)
         for asset in self.published:
             context["outlet_events"][asset].extra = {name: report.to_json()[name] for name in TOLD_WITH_ASSET}
+        read = [
+            Dataset(f"oss://{spec.source.bucket}", prefix.rstrip("/"))
+            for prefix in (spec.source.base, spec.source.changes)
+        ]
+        self.lineage = SnapshotLineage(read, output, report)
         return report.to_json()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
+        """What was read and written, for OpenLineage; None when nothing was published."""
+        return self.lineage.facets() if self.lineage else None
