@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import closing
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -97,26 +97,38 @@ def test_a_tunnel_that_is_not_there_is_for_a_run_to_make_or_to_fail_on(cloud):
 # ---- the watcher
 
 
-def events_of(trigger, monkeypatch, *, seconds=1.5, connection=None):
-    """What a watcher fires within some time, over a connection that a triggerer would read."""
+LOOKS = 4
+PATIENCE_SECONDS = 60.0
+
+
+def events_of(trigger, monkeypatch, *, connection=None):
+    """What a watcher fires until it begins its fourth look, over a connection that a triggerer would read."""
     path, arguments = trigger.serialize()
     again = import_string(path)(**arguments)
-    found = []
+    found, looks, look = [], [], again.look
 
     async def read(name):
         return connection() if connection else BaseHook.get_connection(name)
 
+    def counted(fields):
+        looks.append(fields)
+        return look(fields)
+
     monkeypatch.setattr(BaseHook, "aget_connection", read)
+    monkeypatch.setattr(again, "look", counted)
 
     async def watch():
         async for event in again.run():
             found.append(event.payload)
 
-    async def for_a_while():
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(watch(), seconds)
+    async def for_some_looks():
+        watching = asyncio.create_task(watch())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(looks) < LOOKS and not watching.done():
+                await asyncio.sleep(0.01)
+        assert watching.cancel(), "a watcher never ends"
 
-    asyncio.run(for_a_while())
+    asyncio.run(for_some_looks())
     return found
 
 
@@ -236,7 +248,7 @@ def test_a_trigger_that_waits_outlives_a_connection_that_cannot_be_read(cloud, m
     async def first():
         return (await anext(aiter(trigger.run()))).payload
 
-    assert asyncio.run(asyncio.wait_for(first(), 30))["done"]["found"] == Found.ROWS.value
+    assert asyncio.run(asyncio.wait_for(first(), PATIENCE_SECONDS))["done"]["found"] == Found.ROWS.value
 
 
 def test_a_trigger_that_waits_goes_on_as_it_was_after_a_restart():
@@ -286,8 +298,6 @@ def test_a_continuous_stream_waits_before_it_drains(dag_of, keep_dag):
 
 
 def test_a_worker_that_is_continuous_works_until_it_is_stopped(cloud):
-    import threading
-
     source = {**NAMED, "create_tunnel": True, "tunnel_type": "BaseAndStream"}
     sink = {"type": "oss", "bucket": cloud.bucket, "prefix": f"{cloud.prefix}forever/"}
     worker = ConsumeTunnelOperator(
@@ -298,28 +308,35 @@ def test_a_worker_that_is_continuous_works_until_it_is_stopped(cloud):
         run={"until": "caught_up", "at_most": "1s", "flush": "1s"},
         continuous=True,
     )
-    stop = threading.Timer(2.5, worker.on_kill)
-    with closing_timer(stop):
+    over = threading.Event()
+
+    def stop_after_work():
+        """Once it has delivered, and so much later that `at_most` would have ended it before."""
+        while not cloud.objects(f"{cloud.prefix}forever/_channels/done/"):
+            if over.wait(0.1):
+                return
+        over.wait(2)
+        worker.on_kill()
+
+    stopping = threading.Thread(target=stop_after_work)
+    stopping.start()
+    try:
         report = worker.execute({})
+    finally:
+        over.set()
+        stopping.join()
 
     assert (report["rows"] >= 1, report["is_caught_up"]) == (True, False)
     assert report["seconds"] > 1.5
 
 
-def closing_timer(timer):
-    timer.start()
-    return closing(type("Timer", (), {"close": staticmethod(timer.cancel)})())
-
-
 def test_a_watcher_reads_its_connection_on_the_event_loop(cloud, monkeypatch):
-    import threading
-
     threads = set()
     monkeypatch.setattr(
         "airflow_tablestore.hooks.fields.mask_secret", lambda secret: threads.add(threading.current_thread())
     )
     made("BaseAndStream")
 
-    events_of(TunnelTrigger("tablestore_default", TABLE, TUNNEL, poll_seconds=0.05), monkeypatch, seconds=0.5)
+    events_of(TunnelTrigger("tablestore_default", TABLE, TUNNEL, poll_seconds=0.05), monkeypatch)
 
     assert threads == {threading.main_thread()}
