@@ -27,10 +27,11 @@ SETTINGS = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(HOME / "logs"),
 }
+CALLERS_OWN = ("AIRFLOW__", "AIRFLOW_CONFIG", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 
 if "airflow" in sys.modules:
     raise pytest.UsageError("Airflow was imported before tests/dags/conftest.py could give it a home")
-for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
+for name in [name for name in os.environ if name.startswith(CALLERS_OWN)]:
     del os.environ[name]
 os.environ.update(SETTINGS)
 (HOME / "dags").mkdir()
