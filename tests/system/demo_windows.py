@@ -24,7 +24,7 @@ from tests.system.demo_warehouse import Warehouse
 from tests.system.stack import StackBroke
 
 ROWS, CELLS, TO_MAXCOMPUTE = "gps_incremental", "gps_changes", "gps_changes_maxcompute"
-ASKS = 20
+ASKS = 60
 """How often Airflow is asked for the backfill; each time it waits for its database for some seconds."""
 
 PREFIXES = {ROWS: "gps/incremental", CELLS: "gps/changes"}
