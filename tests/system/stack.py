@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -30,6 +31,7 @@ from tests.system.processes import end, kill_tree
 BIN = Path(sys.executable).parent
 SQL = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
+_PORTS = itertools.count(os.getpid() * 16)
 
 
 class StackBroke(Exception):
@@ -37,9 +39,15 @@ class StackBroke(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that nobody has, apart from those that the system gives to connections and to port 0.
+
+    Its server comes later, so nobody else may get it meanwhile: processes side by side begin at different numbers.
+    """
+    while True:
+        port = 20_000 + next(_PORTS) % 10_000
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("", port))
+            return port
 
 
 def settings(home: Path, dags: Path, port: int) -> dict[str, str]:
