@@ -75,7 +75,12 @@ def settings(home: Path, dags: Path, port: int) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         # With the default of 5 a task's slot stays taken for up to 5 s after it has ended.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # With one a second, the default of 3 would end a task whose API server waits for SQLite.
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "15",
         "TZ": "UTC",
+        # All that it talks to is on this machine.
+        "NO_PROXY": "*",
+        "no_proxy": "*",
         **_keys(home),
     }
 
