@@ -30,7 +30,7 @@ sink: {{type: oss, bucket: backup, prefix: {name}/}}
 retry: {{times: 3, delay: 1s}}
 limits: {{rows_per_second: {rows_per_second}}}
 """
-QUICK, SLOW = ("quick", "clear_one", "clear_down", "clear_publish", "killed"), ("frozen",)
+QUICK, SLOW = ("quick", "clear_one", "clear_down", "clear_publish"), ("killed", "frozen")
 WINDOW = """
 pipeline: {name}
 kind: incremental
@@ -128,8 +128,7 @@ def specs() -> dict[str, str]:
 @contextlib.contextmanager
 def frozen(place: Place, dag_id: str, run_id: str) -> Iterator[None]:
     """An export attempt is stopped in its middle; on the way out it wakes up, beside what its successor has done."""
-    place.until(lambda: any(t["state"] == "running" and t["pid"] for t in place.tasks(dag_id, run_id, "export")))
-    victim = next(t for t in place.tasks(dag_id, run_id, "export") if t["state"] == "running" and t["pid"])
+    victim = one_at_work(place, dag_id, run_id)
     task = psutil.Process(victim["pid"])
     supervisor, part = task.parent(), max(victim["map_index"], 0)
     time.sleep(2)  # let it begin an upload
@@ -142,9 +141,21 @@ def frozen(place: Place, dag_id: str, run_id: str) -> Iterator[None]:
         time.sleep(3)  # the sleeper acts, before its supervisor hears that it is late and ends it
     finally:
         for process in (task, supervisor):
-            if process.is_running():
-                os.kill(process.pid, signal.SIGCONT)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
     place.until(lambda: not task.is_running())
+
+
+def one_at_work(place: Place, dag_id: str, run_id: str) -> dict[str, Any]:
+    """One of the run's export tasks while its process works."""
+    found: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        found[:] = [t for t in place.tasks(dag_id, run_id, "export") if t["state"] == "running" and t["pid"]]
+        return bool(found)
+
+    place.until(look)
+    return found[0]
 
 
 def attempts(place: Place, dag_id: str, run_id: str, ending: str) -> list[int]:

@@ -12,7 +12,7 @@ import os
 import signal
 
 from tests.system.place import Place
-from tests.system.recovery import TASKS, attempts, frozen
+from tests.system.recovery import TASKS, attempts, frozen, one_at_work
 
 
 def found_published(place: Place, dag_id: str, run_id: str) -> int:
@@ -70,10 +70,8 @@ def test_a_frozen_export_attempt_that_wakes_up_changes_nothing(place):
 
 
 def test_a_killed_export_attempt_is_retried_and_nothing_is_doubled(place):
-    place.stack.api("PATCH", "dags/killed", json={"is_paused": False})
     run_id = place.stack.trigger("killed")
-    place.until(lambda: any(t["state"] == "running" and t["pid"] for t in place.tasks("killed", run_id, "export")))
-    victim = next(t for t in place.tasks("killed", run_id, "export") if t["state"] == "running" and t["pid"])
+    victim = one_at_work(place, "killed", run_id)
 
     os.kill(victim["pid"], signal.SIGKILL)
     place.wait("killed", run_id, "success")
