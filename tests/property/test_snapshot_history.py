@@ -27,7 +27,8 @@ from airflow_tablestore.pipeline.incremental.export import Incremental, WindowSe
 from airflow_tablestore.pipeline.restore.job import PublishedSource
 from airflow_tablestore.pipeline.selection import ChangeMode, ChangeSelection, TableSelection
 from airflow_tablestore.pipeline.snapshot.snapshot import Snapshot, SnapshotServices, run
-from airflow_tablestore.pipeline.sources.objects import ObjectRows, find
+from airflow_tablestore.pipeline.sources.object_rows import ObjectRows
+from airflow_tablestore.pipeline.sources.objects import find
 from airflow_tablestore.pipeline.target import ObjectTarget
 from airflow_tablestore.pipeline.window import FixedGrid, Window
 from airflow_tablestore.wire.row import Cell, CellOp

@@ -1,8 +1,9 @@
 """The rows of a table at a moment, from a chain of publications, with bounded memory.
 
-Base rows and changes are first divided by their key into buckets on disk, each small enough for memory; then bucket
-after bucket is folded, window after window. Within a window, changes of a key come as they were read from their shard;
-where a shard was divided within a window, the parent's come first.
+Changes are first divided by their key into buckets on disk, each small enough for memory. Base rows that no change has
+touched pass by, as columns where the base has columns; the others go into the buckets too. Then bucket after bucket is
+folded, window after window. Within a window, changes of a key come as they were read from their shard; where a shard
+was divided within a window, the parent's come first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from airflow_tablestore.consumer.table import show_key
 from airflow_tablestore.errors import ProtocolError, RecordError
@@ -18,20 +21,17 @@ from airflow_tablestore.pipeline.boundaries import micros_of
 from airflow_tablestore.pipeline.fold.buckets import MOST_BUCKET_BYTES, Buckets, kept
 from airflow_tablestore.pipeline.fold.chain import Chain, Link
 from airflow_tablestore.pipeline.fold.row import Change, FoldedRow, Told
+from airflow_tablestore.pipeline.fold.sieve import Sieve
 from airflow_tablestore.pipeline.formats.reading import FieldType, Unread, described_format, rows_of, value_of
 from airflow_tablestore.pipeline.manifest import Manifest
 from airflow_tablestore.pipeline.sources.changes import CELL_COLUMNS, SEQUENCE_COLUMN
-from airflow_tablestore.pipeline.sources.objects import (
-    Found,
-    ListedObject,
-    ObjectRows,
-    fetch,
-    published_export,
-    refuse_damaged,
-)
+from airflow_tablestore.pipeline.sources.object_rows import ObjectRows, fetch
+from airflow_tablestore.pipeline.sources.objects import Found, ListedObject, published_export, refuse_damaged
 from airflow_tablestore.pipeline.store import ObjectReader
 from airflow_tablestore.wire.row import Cell, ColumnType, PrimaryKey, Row, Value
 from airflow_tablestore.wire.table import KeyColumn
+
+T = TypeVar("T")
 
 OBJECT_BYTES = 2 * 1024 * 1024
 """For so many bytes of objects there is a bucket at first; objects are compressed, and what is divided is not."""
@@ -107,54 +107,87 @@ class FoldedRows:
 
     def __iter__(self) -> Iterator[Row]:
         """:raises StartOver: an object is another one than when the chain was found."""
+        return self._folded(self._untouched_rows)
+
+    def pieces(self) -> Iterator[pa.RecordBatch | Row]:
+        """The same rows; those that no change has touched as columns, named as in the table, if the base has columns.
+
+        :raises StartOver: as iterating does.
+        """
+        return self._folded(self._untouched if self.materials.base.is_columnar else self._untouched_rows)
+
+    def _folded(self, untouched: Callable[[Buckets, Sieve], Iterator[T]]) -> Iterator[T | Row]:
         base = self.materials.chain.base.manifest
         self._read_millis, schema = micros_of(base.read[1]) // 1000 if base.read else 0, base.schema
         self._known = {column.name: column.type for column in schema.columns}
         count = 1 + self.materials.bytes // OBJECT_BYTES
         buckets = Buckets(self.folder, count, most_bytes=self.bucket_bytes)
         try:
-            self._divide_base(buckets)
-            self._divide_changes(buckets)
+            touched = Sieve()
+            self._divide_changes(buckets, touched)
+            yield from untouched(buckets, touched)
             names = list(self._names)
             for path in buckets:
                 yield from self._bucket(path, names)
         finally:
             buckets.close()
 
-    def _divide_base(self, buckets: Buckets) -> None:
-        base = self.materials.base
-        for listed in base.objects:
-            rows = ObjectRows(self.store, base, listed, base.keys, self.refuse, self.folder)
-            for row in rows:
-                cells = {self._number(cell.name): cell.value for cell in row.cells}
-                buckets.keep(tuple(value for _, value in row.key), (_BASE, cells))
-            self.dirty += rows.dirty
-            self.took(listed.bytes)
-
-    def _divide_changes(self, buckets: Buckets) -> None:
+    def _divide_changes(self, buckets: Buckets, touched: Sieve) -> None:
         keys, end = self.materials.keys, micros_of(self.materials.chain.to)
         for window, (link, objects) in enumerate(self.materials.changes):
             for listed in objects:
                 for values in _values(self.store, link.manifest, listed, keys, self.folder):
-                    *key, name, version, value, op, sequence = values
+                    *parts, name, version, value, op, sequence = values
                     micros, shard = _place(sequence)
                     if micros < end:
                         self.changes += 1
-                        change = (op, None if name is None else self._number(name), value, version)
-                        buckets.keep(tuple(key), (window, micros, shard, change))
+                        key, change = tuple(parts), (op, None if name is None else self._number(name), value, version)
+                        touched.add(key)
+                        buckets.keep(key, (window, micros, shard, change))
                 self.took(listed.bytes)
+
+    def _untouched_rows(self, buckets: Buckets, touched: Sieve) -> Iterator[Row]:
+        for rows in self._base():
+            for row in rows:
+                if _values_of(row.key) in touched:
+                    self._keep(row, buckets)
+                else:
+                    yield row
+
+    def _untouched(self, buckets: Buckets, touched: Sieve) -> Iterator[pa.RecordBatch]:
+        names = [key.name for key in self.materials.keys]
+        for rows in self._base():
+            for batch in rows.batches():
+                held = touched.held([batch.column(name).to_pylist() for name in names])
+                for row in rows.rows_in(batch.filter(pa.array(held))):
+                    self._keep(row, buckets)
+                if not held.all():
+                    yield batch.filter(pa.array(~held)) if held.any() else batch
+
+    def _base(self) -> Iterator[ObjectRows]:
+        """Object by object; each must be read before the next one comes."""
+        base = self.materials.base
+        for listed in base.objects:
+            rows = ObjectRows(self.store, base, listed, base.keys, self.refuse, self.folder)
+            yield rows
+            self.dirty += rows.dirty
+            self.took(listed.bytes)
+
+    def _keep(self, row: Row, buckets: Buckets) -> None:
+        cells = {self._number(cell.name): cell.value for cell in row.cells}
+        buckets.keep(_values_of(row.key), (_BASE, cells))
 
     def _number(self, name: str) -> int:
         """Names are many times longer than numbers, and each row on disk would have its own."""
         return self._names.setdefault(name, len(self._names))
 
     def _bucket(self, path: Path, names: Sequence[str]) -> Iterator[Row]:
-        rows: dict[tuple[Any, ...], dict[int, Value] | FoldedRow] = {}
+        rows: dict[tuple[Any, ...], dict[int, Value] | FoldedRow]
+        rows = {key: what[0] for key, (window, *what) in kept(path) if window == _BASE}
         waiting: dict[tuple[Any, ...], list[_Kept]] = {}
         current = _BASE
         for key, (window, *what) in kept(path):
             if window == _BASE:
-                rows[key] = what[0]
                 continue
             if window != current:
                 self._settle(rows, waiting, current, names)
@@ -212,6 +245,10 @@ class FoldedRows:
         if isinstance(read, Unread):
             raise RecordError(read.reason)
         return read
+
+
+def _values_of(key: PrimaryKey) -> tuple[Any, ...]:
+    return tuple(value for _, value in key)
 
 
 _Kept = list[Any]

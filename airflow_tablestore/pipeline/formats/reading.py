@@ -16,6 +16,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -93,16 +94,39 @@ def rows_of(path: Path, format: ReadFormat, fields: Sequence[FieldType], place: 
     :param place: how people write where the object is, for messages.
     :raises ProtocolError: the bytes are not in this format: cut, damaged, or of other columns.
     """
+    if format.kind == "parquet":
+        for batch in columns_of(path, fields, place, BATCH_ROWS):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        return
     try:
-        if format.kind == "parquet":
-            yield from _parquet(path, fields, place)
-            return
-        with _opened(path, format) as text:
+        with _told_as_damage(place), _opened(path, format) as text:
             yield from (_json if format.kind == "jsonl" else _delimited)(text, format, fields, place)
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise ProtocolError(f"{place} is cut or damaged, or not in the format that is said: {error}") from error
     except UnicodeDecodeError as error:
         raise ProtocolError(f"{place} is not {format.encoding} text ({error.reason})") from error
+
+
+def columns_of(path: Path, fields: Sequence[FieldType], place: str, rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file as columns: the fields in their order, each of the one Arrow type that its type has.
+
+    :param rows: of a batch at most.
+    :raises ProtocolError: as `rows_of`.
+    """
+    with _told_as_damage(place), pq.ParquetFile(path) as file:
+        problems = [problem for one in fields if (problem := _unlike(one, file.schema_arrow))]
+        if problems:
+            raise ProtocolError(f"{place}: {'; '.join(problems)}")
+        names = [one.name for one in fields]
+        for batch in file.iter_batches(rows, columns=names):
+            columns = [_plain(batch.column(one.name), one) for one in fields]
+            yield pa.RecordBatch.from_arrays(columns, names)
+
+
+@contextmanager
+def _told_as_damage(place: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        raise ProtocolError(f"{place} is cut or damaged, or not in the format that is said: {error}") from error
 
 
 def value_of(text: str, field: FieldType) -> Value | Unread:
@@ -304,18 +328,6 @@ def _json_value(given: Any, kind: ColumnType) -> Value:
 
 
 # ---- parquet
-
-
-def _parquet(path: Path, fields: Sequence[FieldType], place: str) -> Iterator[Values | Unread]:
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        problems = [problem for one in fields if (problem := _unlike(one, schema))]
-        if problems:
-            raise ProtocolError(f"{place}: {'; '.join(problems)}")
-        names = [one.name for one in fields]
-        for batch in file.iter_batches(BATCH_ROWS, columns=names):
-            columns = [_plain(batch.column(name), one).to_pylist() for name, one in zip(names, fields, strict=True)]
-            yield from zip(*columns, strict=True)
 
 
 _ARROW = {

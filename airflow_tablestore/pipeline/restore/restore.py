@@ -25,7 +25,8 @@ from airflow_tablestore.pipeline.restore.plan import PartReport, RestorePart, Re
 from airflow_tablestore.pipeline.run import stopped_by
 from airflow_tablestore.pipeline.sinks.tablestore import RowWriter, make_table, target_keys
 from airflow_tablestore.pipeline.sources.chosen import chosen
-from airflow_tablestore.pipeline.sources.objects import ListedObject, ObjectRows, find
+from airflow_tablestore.pipeline.sources.object_rows import ObjectRows
+from airflow_tablestore.pipeline.sources.objects import ListedObject, find
 from airflow_tablestore.pipeline.store import ObjectReader
 from airflow_tablestore.pipeline.throttle import Throttle
 

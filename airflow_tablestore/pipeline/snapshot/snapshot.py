@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from airflow_tablestore.pipeline.full_export.sink import ExportSink, export_sink
 from airflow_tablestore.pipeline.manifest import Manifest, OutputColumn, PublishedObject
 from airflow_tablestore.pipeline.run import Work, carry, keep_memory_flat, stopped_by
 from airflow_tablestore.pipeline.sources.conversion import others_as_json
+from airflow_tablestore.pipeline.sources.object_rows import others_of
 from airflow_tablestore.pipeline.sources.table import arrow_schema
 from airflow_tablestore.pipeline.store import ObjectReader, Store
 from airflow_tablestore.pipeline.target import ObjectTarget, TableTarget
@@ -166,18 +166,38 @@ class FoldedBatches:
         return arrow_schema(self.pinned)
 
     def batches(self) -> Iterator[Batch]:
+        waiting: list[Row] = []
+        for piece in self.rows.pieces():
+            if not isinstance(piece, Row):
+                yield Batch(self._output(piece))
+                continue
+            waiting.append(piece)
+            if len(waiting) == BATCH_ROWS:
+                yield Batch(self._columns(waiting))
+                waiting = []
+        if waiting:
+            yield Batch(self._columns(waiting))
+
+    def _output(self, untouched: pa.RecordBatch) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        output, count, names = self.schema(), untouched.num_rows, untouched.schema.names
+        if OTHER_COLUMN in names:
+            self.others += sum(len(others_of(one)) for one in untouched.column(OTHER_COLUMN).drop_null().to_pylist())
+        arrays = [untouched.column(one.name) if one.name in names else pa.nulls(count, one.type) for one in output]
+        return pa.RecordBatch.from_arrays(arrays, schema=output)
+
+    def _columns(self, rows: Sequence[Row]) -> pa.RecordBatch:
         import pyarrow as pa
 
         output, names = self.schema(), [column.name for column in self.pinned.columns]
-        folded = iter(self.rows)
-        while some := list(islice(folded, BATCH_ROWS)):
-            found = [_cells(row) for row in some]
-            columns: list[Sequence[Any]] = [[cells.pop(name, None) for cells in found] for name in names]
-            self.others += sum(len(cells) for cells in found)
-            if self.pinned.keeps_others:
-                columns.append([others_as_json(cells) if cells else None for cells in found])
-            arrays = [pa.array(values, one.type) for values, one in zip(columns, output, strict=True)]
-            yield Batch(pa.RecordBatch.from_arrays(arrays, schema=output))
+        found = [_cells(row) for row in rows]
+        columns: list[Sequence[Any]] = [[cells.pop(name, None) for cells in found] for name in names]
+        self.others += sum(len(cells) for cells in found)
+        if self.pinned.keeps_others:
+            columns.append([others_as_json(cells) if cells else None for cells in found])
+        arrays = [pa.array(values, one.type) for values, one in zip(columns, output, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=output)
 
 
 def _cells(row: Row) -> dict[str, Any]:

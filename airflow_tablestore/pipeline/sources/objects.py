@@ -1,36 +1,28 @@
-"""Rows of a table from objects: those of a published full export, or any that match a pattern.
+"""Objects with the rows of a table: those of a published full export, or any that match a pattern.
 
 An export is found by its manifest and believed only when it is whole: `_SUCCESS` is of the same run, and each object
-has the size and CRC64 that are listed. An object is brought to this machine and its CRC64 compared before the first of
-its rows goes on, so no row of a damaged object is ever written.
+has the size and CRC64 that are listed. How their rows are read is in `object_rows`.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
-from airflow_tablestore.consumer.table import show_key
-from airflow_tablestore.errors import Problem, ProtocolError, RecordError, SpecError, StartOver
+from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.contract import Constant
 from airflow_tablestore.pipeline.formats.read_format import ReadFormat
-from airflow_tablestore.pipeline.formats.reading import FieldType, Unread, Values, described_format, rows_of
+from airflow_tablestore.pipeline.formats.reading import FieldType, described_format
 from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS, is_ours
 from airflow_tablestore.pipeline.manifest import Manifest, PublishedObject, read_manifest
 from airflow_tablestore.pipeline.markers import success_of
 from airflow_tablestore.pipeline.restore.job import PlainSource, PublishedSource
-from airflow_tablestore.pipeline.sources.retyped import retyped
-from airflow_tablestore.pipeline.store import ObjectReader, StoredObject, crc64_of
-from airflow_tablestore.wire.row import Cell, CellOp, ColumnType, PrimaryKey, Row, Value, type_of
+from airflow_tablestore.pipeline.store import ObjectReader, StoredObject
+from airflow_tablestore.wire.row import ColumnType, Value
 from airflow_tablestore.wire.table import KeyColumn
-
-READ_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +73,13 @@ class Found:
     def rows(self) -> int:
         """Of all objects; -1 when nobody knows."""
         return -1 if any(one.rows < 0 for one in self.objects) else sum(one.rows for one in self.objects)
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether the objects hold the table's columns as they are, so that nothing need be done row by row."""
+        types = {one.to: one.field.type for one in self.columns}
+        is_plain = not self.constants and all(one.to != "" and one.type is None for one in self.columns)
+        return self.format.kind == "parquet" and is_plain and all(types.get(key.name) is key.type for key in self.keys)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the objects."""
@@ -238,138 +237,3 @@ def _plain(store: ObjectReader, source: PlainSource) -> Found:
     listed = tuple(ListedObject(head.key, head.bytes, head.crc64) for head in heads)
     columns = tuple(ReadColumn(FieldType(c.name, c.type), c.name) for c in source.columns)
     return Found(listed, source.format, columns)
-
-
-# ---- the rows of one object
-
-
-@dataclass(slots=True)
-class ObjectRows:
-    """The rows of one object, once its bytes are proven. `rows` counts those read, dirty ones too.
-
-    :param keys: the table's key columns, in order.
-    :param refuse: hears of dirty records, and may raise to end the run.
-    :param folder: where the object is kept while it is read.
-    :param deletes_nulls: whether a null is the deletion of its cell, or no cell.
-    """
-
-    store: ObjectReader
-    found: Found
-    listed: ListedObject
-    keys: tuple[KeyColumn, ...]
-    refuse: Callable[[str, str], None]
-    folder: Path
-    deletes_nulls: bool = False
-    rows: int = field(default=0, init=False)
-    dirty: int = field(default=0, init=False)
-
-    def __iter__(self) -> Iterator[Row]:
-        """:raises StartOver: the object is another one than when the work was planned.
-
-        :raises ProtocolError: its bytes are not in the format, or it has not as many rows as its manifest says.
-        """
-        place = self.store.uri(self.listed.key)
-        fields = tuple(column.field for column in self.found.columns)
-        path = self.folder / "object"
-        try:
-            fetch(self.store, self.listed, path)
-            for values in rows_of(path, self.found.format, fields, place):
-                self.rows += 1
-                row = self._row(values, place)
-                if row is not None:
-                    yield row
-        finally:
-            path.unlink(missing_ok=True)
-        if self.listed.rows not in (-1, self.rows):
-            raise ProtocolError(f"{place} has {self.rows} rows, and its manifest says {self.listed.rows}")
-
-    def _row(self, values: Values | Unread, place: str) -> Row | None:
-        cells: dict[str, Value] = {one.to: one.value for one in self.found.constants if one.value is not None}
-        nulls: list[str] = []
-        try:
-            if isinstance(values, Unread):
-                raise RecordError(values.reason)
-            for column, value in zip(self.found.columns, values, strict=True):
-                if column.to is None:
-                    for name, other in others_of(value).items():
-                        cells.setdefault(name, other)
-                elif column.to and value is not None:
-                    cells[column.to] = value if column.type is None else _retyped(column, value)
-                elif column.to and self.deletes_nulls:
-                    nulls.append(column.to)
-            key = tuple((one.name, _key_part(one, cells.pop(one.name, None))) for one in self.keys)
-        except RecordError as error:
-            self.dirty += 1
-            known = tuple((one.name, cells[one.name]) for one in self.keys if one.name in cells)
-            self.refuse(f"{place} row {self.rows} {_shown(known)}".rstrip(), str(error))
-            return None
-        gone = (Cell(name, None, op=CellOp.DELETE_ALL_VERSIONS) for name in nulls if name not in cells)
-        return Row(key, (*(Cell(name, value) for name, value in cells.items()), *gone))
-
-
-def _retyped(column: ReadColumn, value: Any) -> Value:
-    try:
-        return retyped(value, column.type or column.field.type)
-    except RecordError as error:
-        raise RecordError(f"column '{column.to}': {error}") from error
-
-
-def _shown(known: Sequence[tuple[str, Value]]) -> str:
-    parts: PrimaryKey = tuple((name, value) for name, value in known if not isinstance(value, float | bool))
-    return show_key(parts) if parts else ""
-
-
-def _key_part(key: KeyColumn, value: Value | None) -> int | str | bytes:
-    if value is None:
-        raise RecordError(f"key column '{key.name}' is null")
-    if type_of(value) is not key.type or isinstance(value, float | bool):
-        raise RecordError(f"key column '{key.name}' is {type_of(value)}, not {key.type}")
-    return value
-
-
-def fetch(store: ObjectReader, listed: ListedObject, path: Path) -> None:
-    """Bring an object here and compare its bytes with what was listed.
-
-    :raises StartOver: it is gone or another one.
-    """
-    crc = place = 0
-    with path.open("wb") as file:
-        while place < listed.bytes:
-            data = store.read(listed.key, place, min(READ_BYTES, listed.bytes - place))
-            if not data:
-                break
-            file.write(data)
-            crc, place = crc64_of(data, crc), place + len(data)
-    if place != listed.bytes or listed.crc64 not in (None, crc):
-        told = f"{store.uri(listed.key)} has changed since the restore was planned, or its bytes are damaged."
-        raise StartOver(told, task="plan")
-
-
-def others_of(document: object) -> dict[str, Value]:
-    """The cells of a JSON document of `_other`: what `conversion.others_as_json` made it from.
-
-    :raises RecordError: it is no such document.
-    """
-    if document is None:
-        return {}
-    try:
-        found = json.loads(document) if isinstance(document, str) else document
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"column '_other' is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise RecordError("column '_other' is no JSON object")
-    return {name: _other(name, value) for name, value in found.items()}
-
-
-def _other(name: str, value: object) -> Value:
-    if isinstance(value, bool | int | float | str) and not (isinstance(value, float) and not math.isfinite(value)):
-        return value
-    try:
-        match value:
-            case {"binary": str(text)}:
-                return base64.b64decode(text, validate=True)
-            case {"double": "NaN" | "Infinity" | "-Infinity" as word}:
-                return float(word)
-    except ValueError as error:
-        raise RecordError(f"column '_other': '{name}' is no base64") from error
-    raise RecordError(f"column '_other': '{name}' holds what no cell can hold")

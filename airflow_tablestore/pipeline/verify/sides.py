@@ -20,14 +20,8 @@ from airflow_tablestore.pipeline.full_export.plan import Slice, key_from_json
 from airflow_tablestore.pipeline.manifest import Manifest, read_manifest
 from airflow_tablestore.pipeline.restore.job import PublishedSource
 from airflow_tablestore.pipeline.selection import TableSelection, Unknown
-from airflow_tablestore.pipeline.sources.objects import (
-    READ_BYTES,
-    Found,
-    ListedObject,
-    ObjectRows,
-    find,
-    others_of,
-)
+from airflow_tablestore.pipeline.sources.object_rows import READ_BYTES, ObjectRows, others_of
+from airflow_tablestore.pipeline.sources.objects import Found, ListedObject, find
 from airflow_tablestore.pipeline.sources.table import TableSlice
 from airflow_tablestore.pipeline.store import ObjectReader, Store
 from airflow_tablestore.pipeline.throttle import Throttle
