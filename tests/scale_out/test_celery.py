@@ -80,17 +80,18 @@ class Scene:
     def start_missing_workers(self) -> None:
         """Returns when all can take tasks; a quick one alone would leave nothing to the other."""
         missing = [name for name in WORKERS if name not in self.place.stack.processes]
+        before = {name: self._times_ready(name) for name in missing}
         for name in missing:
             self._temporary(name).mkdir(parents=True)
             command = ["celery", "worker", "-q", QUEUE, "-c", "2", "-H", name, "--skip-serve-logs"]
             own = {celery_worker.VARIABLE: name, "TMPDIR": str(self._temporary(name))}
             self.place.stack.launch(name, command, own)
         for name in missing:
-            self.place.until(lambda name=name: f"celery@{name} ready." in self._log(name).read_text(), 120)
+            self.place.until(lambda name=name: self._times_ready(name) > before[name])
 
     def lose_worker_in_the_middle(self, dag_id: str, run_id: str) -> None:
         """End one worker as when its machine goes away, with its files, once it has done a part and begun another."""
-        self.place.until(lambda: {"success", "running"} <= self._states(dag_id, run_id, WORKERS[0]), 120)
+        self.place.until(lambda: {"success", "running"} <= self._states(dag_id, run_id, WORKERS[0]))
         self.place.stack.kill(WORKERS[0])
         shutil.rmtree(self._temporary(WORKERS[0]))
 
@@ -100,8 +101,10 @@ class Scene:
     def _states(self, dag_id: str, run_id: str, worker: str) -> set[str]:
         return {task["state"] for task in self.exports(dag_id, run_id) if task["hostname"] == worker}
 
-    def _log(self, name: str) -> Path:
-        return self.place.stack.home / f"{name}.log"
+    def _times_ready(self, name: str) -> int:
+        """How often the worker has come up; the log of a lost one goes on with that of its successor."""
+        log = self.place.stack.home / f"{name}.log"
+        return log.read_text().count(f"celery@{name} ready.") if log.exists() else 0
 
     def _temporary(self, name: str) -> Path:
         return self.place.folder / f"tmp-{name}"
@@ -147,7 +150,7 @@ def celery(broker_url: str, database: str) -> dict[str, str]:
         "AIRFLOW__CELERY__BROKER_URL": broker_url,
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{database}",
         # What the killed worker had taken from the broker and not begun is given to another one after this.
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
         "PYTHONPATH": str(ROOT),
     }
