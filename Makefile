@@ -58,7 +58,7 @@ test-live: $(READY) ## the same pipelines against your own account; says which v
 conformance: $(READY) ## official clients in Python, Node, Go and Java against the emulator, each a process
 	@$(BIN)/python -m pytest -q -o testpaths= tests/judges
 
-bench: $(READY)  ## speed and memory against others, into docs/benchmarks; ONLY=emulator|reading|specs|windows|tunnels|warehouse|flame|runs: a part
+bench: $(READY)  ## speed and memory against others, into docs/benchmarks; ONLY=emulator|reading|specs|windows|tunnels|warehouse|snapshots|flame|runs: a part
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 fuzz: $(READY)   ## damaged blocks for the C library, under sanitizers (three minutes)

@@ -12,7 +12,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import big_table, flame, golang, reading, report, scale, shapes, specs, tunnels, warehouse, windows
+from tests.bench import (
+    big_table,
+    flame,
+    folding,
+    golang,
+    reading,
+    report,
+    scale,
+    shapes,
+    specs,
+    tunnels,
+    warehouse,
+    windows,
+)
 from tests.bench import emulator as emulated
 from tests.bench.pairs import Figure
 from tests.bench.scale import Measured
@@ -25,7 +38,7 @@ MILLION = 1_000_000
 PAGES = 20
 """Answers of 5,000 rows that readers are compared on."""
 
-PARTS = ("emulator", "reading", "specs", "windows", "tunnels", "warehouse", "flame", "runs")
+PARTS = ("emulator", "reading", "specs", "windows", "tunnels", "warehouse", "snapshots", "flame", "runs")
 
 
 def main() -> int:
@@ -97,6 +110,9 @@ def _part(part: str, options: argparse.Namespace, out: Console) -> Iterator[Figu
         out.print("Into MaxCompute, by the command and by pyodps's records ...")
         sizes = options.rows or [MILLION, 4 * MILLION]
         yield from warehouse.measured(FOLDER / "warehouse", sizes, out.print)
+    elif part == "snapshots":
+        out.print("Snapshots, against reading the table again ...")
+        yield from folding.measured(FOLDER / "snapshots", out.print, rows=(options.rows or [MILLION])[0])
     elif part == "flame":
         out.print("A flame graph of an export ...")
         drawn = flame.draw(FOLDER / "flame", PAGE, (options.rows or [2 * MILLION])[-1])

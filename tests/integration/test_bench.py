@@ -12,7 +12,7 @@ import pytest
 from airflow_tablestore.client import Client
 from airflow_tablestore.native import library
 from airflow_tablestore.wire.decode.native import NativeDecoder
-from tests.bench import answers, canned, golang, pairs, reading, report, scale, shapes, specs, warehouse
+from tests.bench import answers, canned, folding, golang, pairs, reading, report, scale, shapes, specs, warehouse
 
 pytestmark = pytest.mark.slow
 
@@ -141,3 +141,11 @@ def test_what_was_measured_is_written_down(tmp_path):
     plot = (tmp_path / "ratios.svg").read_text()
     assert ">3.0x<" in plot
     assert "memory" not in plot
+
+
+def test_a_snapshot_is_compared_with_reading_the_table_again(tmp_path):
+    figure, told = folding.measured(tmp_path / "fold", lambda text: None, rows=500, percents=[10], rounds=1)
+
+    assert isinstance(figure, pairs.Figure)
+    assert min(figure.ours, figure.theirs) > 0
+    assert "500 rows, 10 % changed" in told[0]
