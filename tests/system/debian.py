@@ -11,11 +11,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+TRIES, PAUSE_SECONDS = 3, 10
+"""A mirror may be away for a moment."""
 
 
 class Absent(Exception):
@@ -60,11 +64,17 @@ def install(names: list[str]) -> None:
     print(f"Installing Debian's {', '.join(missing)} (once) ...", flush=True)
     # In runlevel 1 Debian starts no service: the tests start their own, in their own folders.
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for step in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
-        done = subprocess.run([apt, "-qq", *step], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode:
-            print(f"apt-get {step[0]} failed: {done.stderr.strip()[-500:]}", file=sys.stderr)
+    patient = [apt, "-qq", "-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"]
+    for _ in range(TRIES):
+        for step in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
+            done = subprocess.run(
+                [*patient, *step], env=quiet, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            )
+            if done.returncode:  # an update that failed in part is good enough for most packages
+                print(f"apt-get {step[0]} failed: {done.stderr.strip()[-500:]}", file=sys.stderr)
+        if not done.returncode:
             return
+        time.sleep(PAUSE_SECONDS)
 
 
 def not_run(reason: Absent) -> NoReturn:

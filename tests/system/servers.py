@@ -20,7 +20,7 @@ from typing import Any
 from tests.system.debian import postgresql, redis
 from tests.system.stack import free_port
 
-START_SECONDS = 60
+START_SECONDS = 300
 UNSAFE_BUT_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
 
