@@ -91,15 +91,19 @@ class Scene:
 
     def lose_worker_in_the_middle(self, dag_id: str, run_id: str) -> None:
         """End one worker as when its machine goes away, with its files, once it has done a part and begun another."""
-        self.place.until(lambda: {"success", "running"} <= self._states(dag_id, run_id, WORKERS[0]))
+        self.place.until(lambda: self._has_begun_another(dag_id, run_id, WORKERS[0]))
         self.place.stack.kill(WORKERS[0])
         shutil.rmtree(self._temporary(WORKERS[0]))
 
     def exports(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         return self.place.tasks(dag_id, run_id, "export")
 
-    def _states(self, dag_id: str, run_id: str, worker: str) -> set[str]:
-        return {task["state"] for task in self.exports(dag_id, run_id) if task["hostname"] == worker}
+    def _has_begun_another(self, dag_id: str, run_id: str, worker: str) -> bool:
+        """Whether it works at a part that it began behind another; one that was begun beside it may be over at once."""
+        its = [task for task in self.exports(dag_id, run_id) if task["hostname"] == worker]
+        done = [datetime.fromisoformat(task["end_date"]) for task in its if task["state"] == "success"]
+        begun = [datetime.fromisoformat(task["start_date"]) for task in its if task["state"] == "running"]
+        return bool(done and begun) and max(begun) > min(done)
 
     def _times_ready(self, name: str) -> int:
         """How often the worker has come up; the log of a lost one goes on with that of its successor."""
