@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.ui import PAGE_MILLIS
 from tests.system.debian import Absent, chromium, not_run
 from tests.system.processes import adopt_orphans, left_behind
 from tests.system.services import stop_on_signals
@@ -31,7 +32,9 @@ def browser(nothing_is_left_running: None) -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         # Chromium's sandbox refuses root; the pages are our own.
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        started = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"], timeout=PAGE_MILLIS
+        )
         yield started
         started.close()
 

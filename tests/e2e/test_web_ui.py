@@ -159,7 +159,7 @@ def test_a_manual_run_on_a_date_of_the_schedule_loses_no_window_and_blocks_none(
     form = ui.open_form("minutely")  # unpaused with the trigger, so the scheduler comes to the taken date afterwards
     form.set_time("Logical Date", dates[2])
     taken = form.trigger("minutely")
-    windows.place.until(lambda: set(dates) <= succeeded(windows.place, "minutely"), 120)
+    windows.place.until(lambda: set(dates) <= succeeded(windows.place, "minutely"))
 
     types = {run["dag_run_id"]: run["run_type"] for run in runs(windows.place, "minutely") if date(run) in dates}
     assert types.pop(taken) == "manual"

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, Locator, Page, expect
 
-PATIENCE_MILLIS = 120_000
+PATIENCE_MILLIS = 600_000
 """For what a run must do first."""
-PAGE_MILLIS = 30_000
+PAGE_MILLIS = 120_000
 """For what the page itself must do; Playwright's own 5 s are short on a busy machine."""
 _WIDE_GRID = """localStorage.setItem('react-resizable-panels:grid-ltr',
     '{"details-panel,main-panel":{"expandToSizes":{},"layout":[45,55]}}')"""
