@@ -34,7 +34,10 @@ MOST_SECONDS = 5.0
 
 
 class Load(Written):
-    """Writes, splits and merges until it is told to stop; slowly enough that workers keep up between their deaths."""
+    """Writes, splits and merges until it is told to stop; slowly enough that workers keep up between their deaths.
+
+    First comes a split, then a merge, then whatever chance brings: a slow machine may come to few of them.
+    """
 
     splits = 0
     merges = 0
@@ -56,7 +59,7 @@ class Load(Written):
             number += 1
             if number % 200 == 0:
                 with contextlib.suppress(SpecError):  # too few rows in the shard that was to be cut
-                    if chance.random() < 0.6:
+                    if self.splits == 0 or (self.merges > 0 and chance.random() < 0.6):
                         self.split()
                         self.splits += 1
                     else:
