@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ def main() -> None:
             judged = next(one for one in SINKS if one.name == name)
             try:
                 work(judged, Where(**where), Steps(sort, nth, Path(note)))
+            except Exception:  # noqa: BLE001 - whatever ended a worker that nobody killed must be told
+                traceback.print_exc()
             finally:
                 os._exit(1)
         print(worker, flush=True)
