@@ -14,7 +14,7 @@ from airflow_tablestore.emulator import Emulator
 from airflow_tablestore.wire.sign import Credentials
 from airflow_tablestore.wire.tunnel import StartFlag, StreamRange, TunnelType
 from tests.integration.tunnel_worker import SETTINGS
-from tests.integration.tunnel_writing import Journal, Written, start_worker, until
+from tests.integration.tunnel_writing import PATIENCE_SECONDS, Journal, Written, start_worker, until
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 def finished(worker) -> None:
-    _, told = worker.communicate(timeout=90)
+    _, told = worker.communicate(timeout=PATIENCE_SECONDS)
     assert worker.returncode == 0, told
 
 
@@ -72,9 +72,10 @@ def test_killed_workers_lose_nothing_and_keep_the_order_of_each_key(emulator, tm
         for _ in range(KILLS):
             seen = len(journal.lines())
             until(lambda seen=seen: len(journal.lines()) > seen + chance.randrange(10, 60))
-            victim = workers.pop(chance.randrange(2))
+            victim = chance.choice([one for one in workers if one.pid in journal.workers()])
             victim.kill()
             victim.wait()
+            workers.remove(victim)
             workers.append(start_worker(written, id_, journal, "NEVER", 0.02, 2))
         written.finish()
         until(lambda: journal.last() == dict(enumerate(written.versions)))
@@ -86,7 +87,7 @@ def test_killed_workers_lose_nothing_and_keep_the_order_of_each_key(emulator, tm
     assert {key: versions[-1] for key, versions in changes.items()} == dict(enumerate(written.versions))
     for versions in changes.values():
         assert versions == list(range(1, len(versions) + 1))
-    assert len(journal.workers()) > 2
+    assert len(journal.workers()) >= KILLS, "each kill must hit one that has taken something"
 
 
 def test_two_workers_share_a_tunnel(emulator, tmp_path):

@@ -17,12 +17,12 @@ from airflow_tablestore.consumer.tunnel.reader import Until
 from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, DEMO_INSTANCE
 
 SETTINGS = Settings(
-    heartbeat_seconds=0.2, timeout_seconds=10, checkpoint_seconds=0.2, pause_seconds=0.2, reconnect_seconds=1
+    heartbeat_seconds=0.2, timeout_seconds=60, checkpoint_seconds=0.2, pause_seconds=0.2, reconnect_seconds=1
 )
 
 
 def main(
-    endpoint: str, tunnel: str, journal: str, until: str, pause_seconds: float = 0.0, timeout_seconds: float = 10
+    endpoint: str, tunnel: str, journal: str, until: str, pause_seconds: float = 0.0, timeout_seconds: float = 60
 ) -> None:
     """Drains the tunnel."""
     out = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

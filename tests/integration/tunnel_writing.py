@@ -137,9 +137,12 @@ class Journal:
 
 
 def start_worker(
-    written: Written, tunnel: str, journal: Journal, until: str, pause_seconds: float = 0.0, timeout_seconds: int = 10
+    written: Written, tunnel: str, journal: Journal, until: str, pause_seconds: float = 0.0, timeout_seconds: int = 60
 ):
-    """A worker in a process of its own."""
+    """A worker in a process of its own.
+
+    :param timeout_seconds: a busy machine may be silent for some; one that is taken for dead repeats what it did.
+    """
     told = [written.endpoint, tunnel, str(journal.path), until, str(pause_seconds), str(timeout_seconds)]
     command = [sys.executable, str(WORKER), *told]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
