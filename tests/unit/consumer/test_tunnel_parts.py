@@ -159,7 +159,7 @@ def test_a_batch_takes_room_until_it_is_done():
     assert outbox.take(0) is one
     assert outbox.take(0.05) is None
     assert outbox.release(one)
-    assert outbox.take(10) is two
+    assert outbox.take(60) is two
     offered.join()
     assert not outbox.release(one)
 

@@ -19,7 +19,7 @@ from tests.unit.emulator.tablestore.tunnel_world import World
 
 PLACE = SequenceInfo(1, 1_700_000_000_000_000, 7)
 PLACE_TEXT = "0000000001_00001700000000000000_0000000007"
-QUICK = Settings(heartbeat_seconds=0.05, timeout_seconds=30, checkpoint_seconds=0.02, pause_seconds=0.02)
+QUICK = Settings(heartbeat_seconds=0.05, timeout_seconds=60, checkpoint_seconds=0.02, pause_seconds=0.02)
 
 
 def change(action, key, *cells, place=PLACE, before=None):

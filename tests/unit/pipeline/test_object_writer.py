@@ -213,7 +213,7 @@ def test_side_by_side_raises_the_cause_and_not_the_consequence():
     stop = threading.Event()
 
     def consequence():
-        stop.wait(5)
+        stop.wait(60)
         raise Stopped
 
     def cause():

@@ -20,7 +20,8 @@ from tests.conformance.folder_store import FolderStore
 from tests.conformance.memory_table import MemoryTable, numbered
 from tests.integration.exporting import export
 
-SOON_SECONDS = 10
+SOON_SECONDS = 60
+"""Nothing here waits for so long, however slow the machine is."""
 
 
 class HalfBrokenTable(MemoryTable):
@@ -28,14 +29,16 @@ class HalfBrokenTable(MemoryTable):
 
     def __init__(self, written: threading.Event) -> None:
         super().__init__(numbered(40), points=[(("id", 20),)], page_rows=10)
-        self.ranges, self._written = 0, written
+        self.ranges, self._written, self._lock = 0, written, threading.Lock()
 
     def send(self, call: Call[Any]) -> Any:
         answer = super().send(call)
         if call.operation != "GetRange" or self.asked[-1].limit:
             return answer
-        self.ranges += 1
-        if self.ranges > 1:
+        with self._lock:
+            self.ranges += 1
+            is_first = self.ranges == 1
+        if not is_first:
             self._written.wait(SOON_SECONDS)
             raise Rejected("not this one", operation="GetRange", code="OTSNoPermissionAccess")
         return answer
@@ -137,7 +140,7 @@ class WaitingTable(MemoryTable):
     def __init__(self) -> None:
         super().__init__(numbered(40), points=[(("id", 20),)], page_rows=40)
         self._sleep: Callable[[float], bool | None] = time.sleep
-        self._is_waiting = threading.Event()
+        self._first = threading.Lock()  # held for good by the slice that asks first
 
     def pausing(self, sleep: Callable[[float], bool | None]) -> WaitingTable:
         self._sleep = sleep
@@ -147,9 +150,8 @@ class WaitingTable(MemoryTable):
         answer = super().send(call)
         if call.operation != "GetRange" or self.asked[-1].limit:
             return answer
-        if self._is_waiting.is_set():
+        if not self._first.acquire(blocking=False):
             raise Rejected("not this one", operation="GetRange", code="OTSNoPermissionAccess")
-        self._is_waiting.set()
         self._sleep(SOON_SECONDS)
         raise RetryLater("still busy", operation="GetRange", code="OTSServerBusy")
 

@@ -30,7 +30,7 @@ from tests.unit.emulator.tablestore.tunnel_world import NOW, World
 
 KEYS = (KeyColumn("id", ColumnType.INTEGER),)
 MILLIS = NOW * 1000
-QUICK = Settings(heartbeat_seconds=0.05, timeout_seconds=30, pause_seconds=0.02, reconnect_seconds=0.1)
+QUICK = Settings(heartbeat_seconds=0.05, timeout_seconds=60, pause_seconds=0.02, reconnect_seconds=0.1)
 
 
 def key(id_):

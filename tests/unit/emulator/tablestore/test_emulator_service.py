@@ -280,7 +280,7 @@ def test_a_thread_that_reads_is_not_robbed_of_its_connection():
     def read():
         with store.reading() as connection:
             is_reading.set()
-            is_closed.wait(10)
+            is_closed.wait(60)
             found = connection.execute("SELECT 1").fetchone()
         with pytest.raises(sqlite3.ProgrammingError), store.reading():
             pass
@@ -288,7 +288,7 @@ def test_a_thread_that_reads_is_not_robbed_of_its_connection():
 
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(read)
-        is_reading.wait(10)
+        is_reading.wait(60)
         store.close()
         is_closed.set()
 
