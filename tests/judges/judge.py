@@ -31,7 +31,7 @@ from tests.judges.runtimes import (
     this_python,
 )
 
-MOST_SECONDS = 120
+MOST_SECONDS = 600
 GO_MODULE = "github.com/aliyun/aliyun-tablestore-go-sdk"
 JAVA_ARTIFACT = "com.aliyun.openservices:tablestore"
 PYTHONS = {"3.11": ["row parser"], "3.12": ["encoder", "decoder", "row parser"]}

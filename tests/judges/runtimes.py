@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +23,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / ".judges"
 CONSTRAINTS = ROOT / "constraints.txt"
-INSTALL_SECONDS = 300
+INSTALL_SECONDS = 600
+FETCHES, PAUSE_SECONDS = 3, 10
+"""A registry may be away for a moment."""
 
 
 class Absent(Exception):
@@ -57,7 +60,7 @@ def python(version: str) -> Program:
     target = FOLDER / f"python-{version}"
     _do([base, "-m", "venv", "--clear", str(target)])
     pip = [str(target / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-    _do([*pip, "-c", str(CONSTRAINTS), "tablestore"])
+    _fetch([*pip, "-c", str(CONSTRAINTS), "tablestore"])
     (target / ".installed").touch()
     return Program((str(target / "bin/python"),))
 
@@ -76,7 +79,7 @@ def python_with_pyodps() -> Program:
     if not _is_made(target, [wanted, CONSTRAINTS]):
         _do([sys.executable, "-m", "venv", "--clear", str(target)])
         pip = [str(target / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-        _do([*pip, "-c", str(CONSTRAINTS), "-r", str(wanted)])
+        _fetch([*pip, "-c", str(CONSTRAINTS), "-r", str(wanted)])
         _mark_made(target, [wanted, CONSTRAINTS])
     return Program((str(target / "bin/python"),))
 
@@ -92,7 +95,7 @@ def node() -> Program:
         target.mkdir(parents=True)
         shutil.copy(wanted, target)
         # no lock file: it would name a registry; no scripts: the clients need none
-        _do(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"], target)
+        _fetch(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"], target)
         _mark_made(target, [wanted])
     return Program(("node",), {"NODE_PATH": str(target / "node_modules")})
 
@@ -111,7 +114,7 @@ def go() -> Program:
             "GOFLAGS": "-modcacherw -buildvcs=false",  # a cache that can be removed like any folder
             "GOTOOLCHAIN": "local",
         }
-        _do(["go", "build", "-o", str(target / "judge"), "."], HERE / "go", settings)
+        _fetch(["go", "build", "-o", str(target / "judge"), "."], HERE / "go", settings)
         _mark_made(target, sources)
     return Program((str(target / "judge"),))
 
@@ -128,7 +131,7 @@ def java() -> Program:
         shutil.rmtree(target, ignore_errors=True)
         classes.mkdir(parents=True)
         pom = str(HERE / "java/pom.xml")
-        _do(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={jars}"])
+        _fetch(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={jars}"])
         code = [str(one) for one in sources if one.suffix == ".java"]
         _do(["javac", "-cp", f"{jars}/*", "-d", str(classes), *code])
         _mark_made(target, sources)
@@ -187,6 +190,16 @@ def _mark_made(target: Path, sources: Sequence[Path]) -> None:
 
 def _digest(sources: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _fetch(command: Sequence[str], folder: Path = ROOT, settings: Mapping[str, str] | None = None) -> None:
+    """Runs what downloads something, again when it fails."""
+    for _ in range(FETCHES - 1):
+        try:
+            return _do(command, folder, settings)
+        except (RuntimeError, subprocess.TimeoutExpired):
+            time.sleep(PAUSE_SECONDS)
+    return _do(command, folder, settings)
 
 
 def _do(command: Sequence[str], folder: Path = ROOT, settings: Mapping[str, str] | None = None) -> None:
