@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -53,7 +54,7 @@ class GoWorker:
         """Lets it leave the tunnel."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(120)
         self._thread.join()
 
     def _listen(self) -> None:
@@ -67,7 +68,8 @@ class OurWorker:
 
     def __init__(self, written: Written, tunnel: str):
         self.keys: list[int] = []
-        self._reader = TunnelReader(written.client, tunnel, settings=SETTINGS)
+        patient = replace(SETTINGS, timeout_seconds=30)
+        self._reader = TunnelReader(written.client, tunnel, settings=patient)
         self._thread = threading.Thread(target=self._reader.run, args=(self._take,))
         self._thread.start()
 

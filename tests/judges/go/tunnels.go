@@ -18,7 +18,7 @@ import (
 func init() { tunnelCases() }
 
 // patience is how long a worker may take for what a case waits for.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 func tunnels() tunnel.TunnelClient {
 	access := asked.Services.Tablestore
@@ -68,7 +68,7 @@ func started(client tunnel.TunnelClient, id string, told func(channel string, ke
 	quiet := zapcore.AddSync(io.Discard)
 	config := &tunnel.TunnelWorkerConfig{
 		HeartbeatInterval: 100 * time.Millisecond,
-		HeartbeatTimeout:  10 * time.Second,
+		HeartbeatTimeout:  30 * time.Second, // a busy machine may be silent for some of them
 		LogWriteSyncer:    quiet,
 		BackoffConfig:     &tunnel.ChannelBackoffConfig{MaxDelay: 100 * time.Millisecond},
 		ProcessorFactory: &tunnel.SimpleProcessFactory{
