@@ -28,7 +28,8 @@ BODY = pb.GetRangeRequest(
     inclusive_start_primary_key=encode_key((("city", INF_MIN), ("id", INF_MIN))),
     exclusive_end_primary_key=encode_key((("city", INF_MAX), ("id", INF_MAX))),
 ).SerializeToString()
-MODEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+MODEST = settings(max_examples=60, deadline=None, suppress_health_check=SHARED)
 TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters=":\x7f"), max_size=40)
 
 

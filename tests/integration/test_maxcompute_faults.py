@@ -32,7 +32,8 @@ from airflow_tablestore.errors import SpecError
 
 pytestmark = pytest.mark.slow
 
-MODEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+MODEST = settings(max_examples=60, deadline=None, suppress_health_check=SHARED)
 
 
 @pytest.fixture(scope="module")
