@@ -7,7 +7,7 @@ import sys
 from airflow_tablestore.pipeline.tunnel.copy_target import TableCopy
 from airflow_tablestore.pipeline.tunnel.drain import Drain, DrainReport, drain
 from airflow_tablestore.pipeline.tunnel.tunnels import Wanted
-from tests.integration.draining import SETTINGS, client_of
+from tests.integration.draining import IMPATIENT, SETTINGS, client_of
 
 COPY = "copy"
 
@@ -19,7 +19,7 @@ def copied(url: str, *, until_caught_up: bool = True) -> DrainReport:
         target=TableCopy(COPY, creates=True, batch_rows=5),
         until_caught_up=until_caught_up,
         flush_seconds=0.05,
-        settings=SETTINGS,
+        settings=SETTINGS if until_caught_up else IMPATIENT,
     )
     with client_of(url) as client:
         return drain(job, client, client)

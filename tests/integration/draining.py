@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,11 @@ from airflow_tablestore.wire.tunnel import TunnelType
 from tests.conformance.folder_store import FolderStore
 
 SETTINGS = Settings(
-    heartbeat_seconds=0.2, timeout_seconds=4, checkpoint_seconds=0.1, pause_seconds=0.2, reconnect_seconds=0.5
+    heartbeat_seconds=0.2, timeout_seconds=60, checkpoint_seconds=0.1, pause_seconds=0.2, reconnect_seconds=0.5
 )
+IMPATIENT = replace(SETTINGS, timeout_seconds=4)
+"""Of workers that are killed, so that others soon take over their channels; a slow machine may make one repeat."""
+
 PREFIX = "events/"
 CHANGING = frozenset({"put", "put_if_absent", "delete", "tunnel/checkpoint"})
 """What changes the store or the tunnel: a kill is tried before each of these."""
@@ -123,7 +127,8 @@ def versions_published(folder: Path) -> dict[int, list[int]]:
 
 
 def main(url: str, tunnel: str, folder: str, nth: str, until: str) -> None:
-    drained(url, drain_of(tunnel, until_caught_up=until == "CAUGHT_UP"), Path(folder), Steps(int(nth)))
+    export = replace(drain_of(tunnel, until_caught_up=until == "CAUGHT_UP"), settings=IMPATIENT)
+    drained(url, export, Path(folder), Steps(int(nth)))
 
 
 if __name__ == "__main__":

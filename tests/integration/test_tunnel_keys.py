@@ -17,8 +17,8 @@ from tests.integration.tunnel_writing import ALWAYS
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_SECONDS = 60.0
-QUICK = Settings(heartbeat_seconds=0.2, timeout_seconds=30, checkpoint_seconds=0.1, pause_seconds=0.1)
+PATIENCE_SECONDS = 120.0
+QUICK = Settings(heartbeat_seconds=0.2, timeout_seconds=60, checkpoint_seconds=0.1, pause_seconds=0.1)
 
 
 class Place:
@@ -32,9 +32,11 @@ class Place:
     def accept(self, number):
         """From now on these keys are taken, and those before are expired; the tests' writer keeps its own."""
         own = {self.at.access_key_id: self.at.access_key_secret}
-        secrets = own | {f"STS.{number}": f"secret-{number}"}
-        self.emulator.accounts.secrets.clear()
-        self.emulator.accounts.secrets.update(secrets)
+        taken = own | {f"STS.{number}": f"secret-{number}"}
+        secrets = self.emulator.accounts.secrets
+        secrets.update(taken)  # first: at no moment there is none
+        for gone in secrets.keys() - taken.keys():
+            del secrets[gone]
 
     def write(self, number):
         keys = {"AccessKeyId": f"STS.{number}", "AccessKeySecret": f"secret-{number}", "SecurityToken": f"t{number}"}
