@@ -76,7 +76,7 @@ class Past:
 
     def _tell(self, route: str, told: dict[str, Any]) -> None:
         endpoint = self.services["tablestore"]["endpoint"]
-        requests.post(f"{endpoint}/_emulator/{route}", json=told, timeout=10).raise_for_status()
+        requests.post(f"{endpoint}/_emulator/{route}", json=told, timeout=60).raise_for_status()
 
 
 def difference(wanted: Counter[writer.Row], given: Counter[writer.Row]) -> str:

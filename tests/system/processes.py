@@ -11,10 +11,12 @@ import ctypes
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterable
 
 import psutil
 
+LAST_SECONDS = 20.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -29,7 +31,13 @@ def tree(pid: int) -> list[psutil.Process]:
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL for a process and everything below it, as when a machine goes away."""
-    _kill(tree(process.pid))
+    found: list[psutil.Process] = []
+    while new := [one for one in tree(process.pid) if one not in found]:
+        for one in new:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.suspend()  # it starts no other one while the tree is looked at
+        found += new
+    _kill(found)
     process.wait()
 
 
@@ -41,7 +49,8 @@ def end(processes: Iterable[subprocess.Popen[bytes]], seconds: float = 20) -> No
         if process.poll() is None:
             process.terminate()
     _, alive = psutil.wait_procs(trees, timeout=seconds)
-    _kill(alive)
+    late = [one for process in processes if process.poll() is None for one in tree(process.pid)]
+    _kill([*alive, *(one for one in late if one not in alive)])
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what was started after the tree was looked at
@@ -57,9 +66,14 @@ def adopt_orphans() -> None:
 def left_behind() -> list[str]:
     """The command lines of all processes that this one has started or adopted and that still run; they are ended.
 
+    What is about to end has some seconds for it.
     For the very end: it also takes away the exit codes that others may wait for.
     """
-    alive = [p for p in psutil.Process().children(recursive=True) if not _has_ended(p)]
+    until = time.monotonic() + LAST_SECONDS
+    while alive := [p for p in psutil.Process().children(recursive=True) if not _has_ended(p)]:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.2)
     told = [_command(p) for p in alive]
     _kill(alive)
     with contextlib.suppress(ChildProcessError):
