@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         sample.load(client, recovery.ROWS)
         extra = {**services["env"], **IMPATIENT}
         with Stack(folder / "airflow", dags, extra, (*COMPONENTS, "triggerer")) as stack:
-            stack.wait_healthy([*specs, *waiting.DAG_IDS], 300)
+            stack.wait_healthy([*specs, *waiting.DAG_IDS])
             yield Place(stack, services, folder, recovery.ROWS)
 
 

@@ -23,6 +23,6 @@ with DAG("watch", schedule=None, params=window_params()):
         window_start="{{ params.window_start }}",
         window_end="{{ params.window_end }}",
         poke_interval=1,
-        timeout=300,
+        timeout=1200,
     )
 """
