@@ -95,7 +95,7 @@ class Delivery:
 
     def _tell(self, route: str, told: dict[str, Any]) -> None:
         address = f"{self.services['tablestore']['endpoint']}/_emulator/delivery/{route}"
-        requests.post(address, json=told, timeout=10).raise_for_status()
+        requests.post(address, json=told, timeout=60).raise_for_status()
 
 
 def prepare(services: dict[str, Any]) -> None:

@@ -121,4 +121,4 @@ class Drive:
 
     def _tell(self, route: str, told: dict[str, Any]) -> None:
         address = f"{self.services['tablestore']['endpoint']}/_emulator/{route}"
-        requests.post(address, json=told, timeout=10).raise_for_status()
+        requests.post(address, json=told, timeout=60).raise_for_status()
