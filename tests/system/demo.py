@@ -1,8 +1,9 @@
 """`make demo`: every pipeline of `dags/` on a real Airflow; then every row compared with what was written.
 
 Nothing is simulated: the emulator speaks the services' protocols in a process of its own, the tables are written with
-the official SDK, Airflow runs `dags/` with its scheduler, LocalExecutor and triggerer, and what was published is read
-back with tools that are not ours. The exit code is not zero when a run fails or a row differs.
+the official SDK, Airflow runs `dags/` with its scheduler, LocalExecutor and triggerer, but for one export of the past
+that the command line makes, and what was published is read back with tools that are not ours. The exit code is not zero
+when a run fails or a row differs.
 
 Each part of the demo is a module: what it starts, what follows when a run has ended, how it judges.
 """
@@ -29,6 +30,8 @@ from tests.system.demo_drive import BACKFILLED, Drive
 from tests.system.demo_exports import FullExports
 from tests.system.demo_restore import Restore
 from tests.system.demo_runs import Runs
+from tests.system.demo_snapshot import DAG as SNAPSHOT
+from tests.system.demo_snapshot import Snapshot
 from tests.system.demo_stream import TO_OBJECTS, Streams
 from tests.system.demo_verdicts import Verdict, verdicts_table
 from tests.system.demo_windows import ROWS, Windows
@@ -90,15 +93,17 @@ def _demonstrate(services: dict[str, Any], rows: int, out: Console) -> list[Verd
         out.print(f"  {name:<12} {services[name]['endpoint']}")
     drive = Drive(services, FOLDER)
     later = drive.windows[-1].end + timedelta(days=1)  # what is started by hand here is not due by a schedule, too
-    starts = {ROWS: drive.windows[BACKFILLED].start}
-    dags = copy_examples(FOLDER / "dags", later, starts, by_hand=(TO_OBJECTS,))
+    starts = {ROWS: drive.windows[BACKFILLED].start, SNAPSHOT: drive.windows[0].start}
+    dags = copy_examples(FOLDER / "dags", later, starts, by_hand=(TO_OBJECTS, SNAPSHOT))
     loader = _start_loading(services, rows)
-    drive.begin()
+    snapshot = Snapshot(services, drive, dags)
+    drive.begin(snapshot.held)
     parts: list[Part] = [
         Delivery(services, FOLDER),
         FullExports(services, FOLDER),
         Restore(services),
         Windows(services, drive),
+        snapshot,
         Streams(services, drive),
     ]
     try:

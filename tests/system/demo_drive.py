@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,8 +53,12 @@ class Drive:
         self.journal = self.folder / "journal.jsonl"
         self._driver = threading.Thread(target=self._drive, name="drive", daemon=True)
 
-    def begin(self) -> None:
-        """Make the table, start the writer, and let it drive; the windows are passed while Airflow starts."""
+    def begin(self, held: Callable[[int], None] = lambda number: None) -> None:
+        """Make the table, start the writer, and let it drive; the windows are passed while Airflow starts.
+
+        :param held: called with each window's number at its end, while the writer holds still.
+        """
+        self._held = held
         self._set_clock(self.windows[0].start - timedelta(minutes=1))
         writer.create_table(self.services)
         for at in SHARDS_AT:
@@ -105,10 +110,11 @@ class Drive:
                 time.sleep(SECONDS_IN_A_WINDOW)
                 self._say("hold")
                 self.counts.append(int(self._writer.stdout.readline() if self._writer.stdout else ""))
+                self._held(number - 1)
                 is_past = number < len(self.windows)
                 self._set_clock(self.windows[number].start + timedelta(seconds=1) if is_past else datetime.now(UTC))
                 self._say("go")
-        except (OSError, ValueError) as trouble:
+        except (OSError, ValueError, subprocess.SubprocessError) as trouble:
             self.trouble = trouble
 
     def _say(self, line: str) -> None:

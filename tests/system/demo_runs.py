@@ -58,9 +58,11 @@ class Runs:
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
 
-    def start(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> tuple[str, str]:
-        """Start a run as a person would; what to ask for it with."""
-        key = dag_id, self.stack.trigger(dag_id, conf)
+    def start(
+        self, dag_id: str, conf: Mapping[str, Any] | None = None, about: datetime | None = None
+    ) -> tuple[str, str]:
+        """Start a run as a person would, be it about another time than now; what to ask for it with."""
+        key = dag_id, self.stack.trigger(dag_id, conf, about)
         self.seen[key] = Run(*key, "manual", "queued")
         return key
 

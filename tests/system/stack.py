@@ -202,10 +202,13 @@ class Stack:
     def import_errors(self) -> list[str]:
         return [e["stack_trace"] for e in self.api("GET", "importErrors")["import_errors"]]
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Unpause the DAG and start a run as a person would; its run id."""
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, about: datetime | None = None) -> str:
+        """Unpause the DAG and start a run as a person would; its run id.
+
+        :param about: its logical date, not before the DAG's start; None: it has none.
+        """
         self.api("PATCH", f"dags/{dag_id}", json={"is_paused": False})
-        body = {"logical_date": None, "conf": dict(conf or {})}
+        body = {"logical_date": about.isoformat() if about else None, "conf": dict(conf or {})}
         return str(self.api("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def backfill(self, dag_id: str, first: datetime, last: datetime) -> str:
