@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 ROLE = "acs:ram::1234567890123456:role/aliyunserviceroleforotsdatadelivery"
 COLUMNS = (DeliveredColumn("id", "id", ParquetType.INT64), DeliveredColumn("v", "v", ParquetType.UTF8))
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 def until(condition):
@@ -33,7 +33,7 @@ def until(condition):
 
 def post(emulator, path, body):
     request = urllib.request.Request(f"{emulator.tablestore.endpoint}/_emulator/{path}", json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -69,7 +69,7 @@ def test_the_emulator_delivers_in_the_background():
         until(lambda: len(delivered(cloud.emulator, bucket, prefix)) == 2)
 
         assert delivered(cloud.emulator, bucket, prefix) == [{"id": 1, "v": "one"}, {"id": 2, "v": "two"}]
-        assert client.send(describe).progress.reached_nanos > 0
+        until(lambda: client.send(describe).progress.reached_nanos > 0)  # kept after the file is written
         client.send(wire.delete_delivery_task("t", "my-task"))
         assert client.send(wire.list_delivery_tasks("t")) == ()
 
@@ -89,7 +89,7 @@ def test_tests_steer_a_task_over_http():
         until(lambda: not client.send(describe).progress.error)
         post(cloud.emulator, "delivery/hold", named)
         url = f"{cloud.emulator.tablestore.endpoint}/_emulator/deliveries?instance={cloud.instance}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             (listed,) = json.load(answer)["tasks"]
         assert (listed["task"], listed["rows"], listed["dropped"]) == ("my-task", 0, {})
 
