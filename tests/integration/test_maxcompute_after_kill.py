@@ -94,7 +94,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
     for table in ("appended", "overwritten", "streamed"):
         odps.create_table(table, "number bigint, n bigint, v string")
     work = {table.__name__: writing(odps, table) for table in (appended, overwritten, streamed)}
-    patience = time.monotonic() + 60
+    patience = time.monotonic() + 120
     while min(journal["done"] for _, journal in work.values()) < 2 and time.monotonic() < patience:
         time.sleep(0.05)
     process.kill()

@@ -19,6 +19,7 @@ from oss2.models import PartInfo
 pytestmark = pytest.mark.slow
 
 PART = 100 * 1024
+PATIENCE_SECONDS = 120
 
 
 def start(data_dir):
@@ -29,7 +30,7 @@ def start(data_dir):
     )
     oss = json.loads(process.stdout.readline())["oss"]
     auth = oss2.Auth(oss["access_key_id"], oss["access_key_secret"])
-    return process, oss2.Bucket(auth, oss["endpoint"], oss["bucket"], connect_timeout=5)
+    return process, oss2.Bucket(auth, oss["endpoint"], oss["bucket"], connect_timeout=60)
 
 
 def body(key, size):
@@ -86,11 +87,21 @@ def writing(bucket, work):
     return thread, journal
 
 
+def have_all_begun(put, overwritten, uploaded, appended):
+    """Whether each writer was told at least once that something is done."""
+    ends = [state for _, _, state in list(uploaded.values())]  # at once: its writer goes on
+    return "done" in list(put.values()) and "done" in overwritten and "done" in ends and appended.get("acknowledged")
+
+
 @pytest.mark.parametrize("seconds", [0.7, 1.6])
 def test_what_was_acknowledged_survives_a_kill(tmp_path, seconds):
     process, bucket = start(tmp_path)
     work = [writing(bucket, w) for w in (puts, overwrites, uploads, appends)]
     time.sleep(seconds)
+    last = time.monotonic() + PATIENCE_SECONDS
+    while not have_all_begun(*(journal for _, journal in work)):
+        assert time.monotonic() < last, "nothing was acknowledged"
+        time.sleep(0.01)
     process.kill()
     process.wait()
     for thread, _ in work:

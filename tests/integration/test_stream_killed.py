@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,7 @@ from airflow_tablestore.wire.stream import (
 
 IGNORE = Condition(RowExistenceExpectation.IGNORE)
 BATCH_ROWS = 20
+PATIENCE_SECONDS = 120
 
 SERVE = """
 import sys, time
@@ -82,7 +83,7 @@ class Process:
 
     def _connect(self, url: str) -> None:
         self.url = url
-        self.sdk = OTSClient(url, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, "demo", socket_timeout=5)
+        self.sdk = OTSClient(url, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, "demo", socket_timeout=60)
         self.client = Client(Endpoint(url, "demo", DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET))
 
     def split(self) -> None:
@@ -148,6 +149,13 @@ def write_until_it_dies(client: OTSClient, writer: int, answered: list[tuple[int
         answered.append((writer, number))
 
 
+def wait_for(answered: Sized, count: int) -> None:
+    last = time.monotonic() + PATIENCE_SECONDS
+    while len(answered) < count:
+        assert time.monotonic() < last, f"only {len(answered)} batches were answered"
+        time.sleep(0.01)
+
+
 def stored_keys(sdk: OTSClient) -> set[tuple[str, int]]:
     keys = set()
     following = [("pk", INF_MIN), ("row", INF_MIN)]
@@ -169,8 +177,7 @@ def test_a_write_whose_answer_arrived_has_its_record_after_a_kill(tmp_path, star
     for writer in writers:
         writer.start()
     for enough in (10, 20):
-        while len(answered) < enough:
-            time.sleep(0.01)
+        wait_for(answered, enough)
         if enough == 10:
             process.split()
 
@@ -252,8 +259,7 @@ def test_rows_and_records_agree_however_often_emulator_up_is_killed(tmp_path):
         writers = [threading.Thread(target=change_until_it_dies, args=(process.sdk, n, answered)) for n in (0, 1)]
         for writer in writers:
             writer.start()
-        while len(answered) < 30:
-            time.sleep(0.01)
+        wait_for(answered, 30)
         process.kill()
         for writer in writers:
             writer.join()

@@ -36,6 +36,7 @@ from airflow_tablestore.emulator.accounts import DEMO_ACCESS_KEY_ID, DEMO_ACCESS
 
 IGNORE = Condition(RowExistenceExpectation.IGNORE)
 BATCH_ROWS = 100
+PATIENCE_SECONDS = 120
 
 SERVE = """
 import sys, time
@@ -58,7 +59,7 @@ class Process:
         self._process = subprocess.Popen([sys.executable, "-c", SERVE, str(folder)], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
-        self.client = OTSClient(self.url, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, "demo", socket_timeout=5)
+        self.client = OTSClient(self.url, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, "demo", socket_timeout=60)
 
     def kill(self) -> None:
         os.kill(self._process.pid, signal.SIGKILL)
@@ -94,7 +95,9 @@ def test_answered_batches_survive_a_kill_and_others_are_whole_or_absent(tmp_path
     ]
     for writer in writers:
         writer.start()
+    last = time.monotonic() + PATIENCE_SECONDS
     while len(answered) < 8:
+        assert time.monotonic() < last, f"only {len(answered)} batches were answered"
         time.sleep(0.01)
 
     process.kill()
