@@ -69,8 +69,12 @@ class FolderStore:
         self._asked("list", prefix)
         keys = sorted(unquote(file.name) for file in (self.folder / "objects").iterdir())
         for key in keys:
-            if key.startswith(prefix) and self._object(key).exists():
-                yield StoredObject(key, self._object(key).stat().st_size)
+            if key.startswith(prefix):
+                try:
+                    size = self._object(key).stat().st_size
+                except FileNotFoundError:  # deleted meanwhile
+                    continue
+                yield StoredObject(key, size)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
