@@ -129,7 +129,7 @@ def forged(handler: _Handler, body: bytes) -> None:
 
 
 def silent(handler: _Handler, body: bytes) -> None:
-    threading.Event().wait(0.5)
+    threading.Event().wait(20)  # longer than the client's patience
     handler.close_connection = True
 
 
@@ -307,7 +307,7 @@ def test_a_silent_service_times_out(serve, machine):
     with Client(endpoint(service.url, timeout_seconds=1), surroundings=machine.surroundings()) as client:
         assert client.send(READ) == b"told"
 
-    assert len(service.requests) == 2
+    assert len(service.requests) >= 2  # a slow machine may be silent for a second once more
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,9 @@ def test_a_redirect_is_not_followed(serve):
 @pytest.mark.parametrize("minutes", [-20, 20])
 def test_clocks_that_are_apart_are_both_told(serve, machine, minutes):
     service = serve(good())
-    wrong = datetime.now(UTC) + timedelta(minutes=minutes)
+    moment = datetime.now(UTC)
+    service.now = lambda: moment
+    wrong = moment + timedelta(minutes=minutes)
 
     with (
         Client(endpoint(service.url), surroundings=machine.surroundings(now=lambda: wrong)) as client,
@@ -373,7 +375,7 @@ def test_clocks_that_are_apart_are_both_told(serve, machine, minutes):
 
     assert refusal.value.code == "ClockSkew"
     assert f"{wrong:%Y-%m-%d %H:%M:%S} UTC" in str(refusal.value)
-    assert client.clock_skew() == pytest.approx(timedelta(minutes=-minutes), abs=timedelta(seconds=5))
+    assert client.clock_skew() == pytest.approx(timedelta(minutes=-minutes), abs=timedelta(seconds=1))
     assert len(service.requests) == 1
 
 
@@ -424,13 +426,13 @@ def test_no_attempt_is_begun_after_the_total_time(serve, machine):
 def test_a_port_where_nobody_listens_is_told_soon(machine):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"  # nobody else gets it meanwhile
 
-    with (
-        Client(endpoint(url), surroundings=machine.surroundings()) as client,
-        pytest.raises(RetryLater, match="nobody answers at") as failure,
-    ):
-        client.send(READ)
+        with (
+            Client(endpoint(url), surroundings=machine.surroundings()) as client,
+            pytest.raises(RetryLater, match="nobody answers at") as failure,
+        ):
+            client.send(READ)
 
     assert url in str(failure.value)
     assert "refused" in str(failure.value)
