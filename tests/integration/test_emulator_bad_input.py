@@ -42,7 +42,7 @@ def running() -> Iterator[Emulator]:
 
 
 def asked(url: str, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes, dict[str, str]]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.putrequest(method, path, skip_accept_encoding=True)
         for name, value in {**headers, "content-length": str(len(body))}.items():
@@ -163,7 +163,7 @@ def test_odd_requests_are_refused_by_oss(running, method, path, headers, body):
 @pytest.mark.parametrize("service", ["tablestore", "oss"])
 def test_what_is_no_http_hurts_nobody(running, service, content):
     url = getattr(running, service).endpoint
-    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=5) as connection:
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=60) as connection:
         connection.sendall(content)
         connection.shutdown(socket.SHUT_WR)
 

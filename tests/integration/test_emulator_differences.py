@@ -86,7 +86,7 @@ def test_a_public_object_is_refused_to_strangers_all_the_same(bucket):
     bucket.put_object("public", b"body")
     bucket.put_object_acl("public", oss2.OBJECT_ACL_PUBLIC_READ)
 
-    answer = requests.get(f"{bucket.endpoint}/{bucket.bucket_name}/public", timeout=10)
+    answer = requests.get(f"{bucket.endpoint}/{bucket.bucket_name}/public", timeout=60)
 
     assert bucket.get_object_acl("public").acl == "public-read"
     assert (answer.status_code, b"<Code>AccessDenied</Code>" in answer.content) == (403, True)

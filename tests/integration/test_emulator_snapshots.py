@@ -123,7 +123,7 @@ def test_both_services_are_of_one_moment(tmp_path, body):
 
         writer = threading.Thread(target=write)
         writer.start()
-        started.wait(30)
+        assert started.wait(120)
         for n in range(4):
             save(emulator.data_dir / "tablestore", emulator.data_dir / "oss", tmp_path / f"s{n}")
         stop.set()

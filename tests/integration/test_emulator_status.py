@@ -42,7 +42,7 @@ def bucket_of(emulator: Emulator) -> oss2.Bucket:
 
 
 def status_of(emulator: Emulator) -> dict:
-    return requests.get(f"{emulator.oss.endpoint}/_emulator/status", timeout=10).json()
+    return requests.get(f"{emulator.oss.endpoint}/_emulator/status", timeout=60).json()
 
 
 def test_streams_are_told_with_their_shards_and_records(cloud, capsys):

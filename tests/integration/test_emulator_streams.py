@@ -39,7 +39,7 @@ class Table:
             self.writer.put_row("t", sdk.Row([("id", id_)], [("n", id_)]), ALWAYS)
 
     def admin(self, method: str, path: str, told: object = None, **options) -> requests.Response:
-        return requests.request(method, f"{self.url}/_emulator/{path}", json=told, timeout=10, **options)
+        return requests.request(method, f"{self.url}/_emulator/{path}", json=told, timeout=60, **options)
 
     def stream(self) -> str:
         (stream,) = self.client.send(list_streams("t"))

@@ -34,7 +34,7 @@ class Place:
 
     def ask(self, method: str, path: str, **told) -> requests.Response:
         url = f"{self.emulator.tablestore.endpoint}/_emulator/{path}"
-        return requests.request(method, url, json=told or None, timeout=10)
+        return requests.request(method, url, json=told or None, timeout=60)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def holes(app, bucket, key, size, kind=NORMAL):
 )
 def test_a_body_that_announces_more_than_5_gb_is_refused_before_it_is_sent(bucket, method, parameters):
     signed = urlsplit(bucket.sign_url(method, "object", 60, params=parameters, slash_safe=True))
-    connection = http.client.HTTPConnection(signed.netloc, timeout=10)
+    connection = http.client.HTTPConnection(signed.netloc, timeout=60)
 
     connection.putrequest(method, f"{signed.path}?{signed.query}")
     connection.putheader("Content-Length", str(LARGEST + 1))

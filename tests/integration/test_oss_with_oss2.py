@@ -460,17 +460,17 @@ def test_a_security_token_is_taken(url, version):
 
     bucket.put_object("by-token", b"body")
 
-    assert requests.get(bucket.sign_url("GET", "by-token", 60), timeout=5).content == b"body"
+    assert requests.get(bucket.sign_url("GET", "by-token", 60), timeout=60).content == b"body"
 
 
 def test_a_signed_url_is_good_for_its_method_and_object(bucket):
     put = bucket.sign_url("PUT", "dir/文件 +", 60, slash_safe=True)
     get = bucket.sign_url("GET", "dir/文件 +", 60, slash_safe=True, params={"response-content-type": "a/b"})
 
-    written = requests.put(put, data=b"body", timeout=5)
-    read = requests.get(get, timeout=5)
-    misused = requests.delete(get, timeout=5)
-    unsigned = requests.get(get.split("?")[0], timeout=5)
+    written = requests.put(put, data=b"body", timeout=60)
+    read = requests.get(get, timeout=60)
+    misused = requests.delete(get, timeout=60)
+    unsigned = requests.get(get.split("?")[0], timeout=60)
 
     assert (written.status_code, read.content, read.headers["content-type"]) == (200, b"body", "a/b")
     assert (misused.status_code, unsigned.status_code) == (403, 403)
@@ -484,7 +484,7 @@ def test_a_bucket_may_be_named_in_the_host(url, bucket):
     host = f"{bucket.bucket_name}.oss-cn-hangzhou.aliyuncs.com:{port}"
     signed = bucket.sign_url("GET", "object", 60).replace(f"/{bucket.bucket_name}/", "/")
 
-    got = requests.get(signed, headers={"Host": host}, timeout=5)
+    got = requests.get(signed, headers={"Host": host}, timeout=60)
 
     assert got.content == b"body"
 
@@ -493,7 +493,7 @@ def test_a_bucket_may_be_named_in_host_and_path(url, bucket):
     bucket.put_object("object", b"body")
     signed = bucket.sign_url("GET", "object", 60)
 
-    got = requests.get(signed, headers={"Host": f"{bucket.bucket_name}.oss-cn-hangzhou.aliyuncs.com"}, timeout=5)
+    got = requests.get(signed, headers={"Host": f"{bucket.bucket_name}.oss-cn-hangzhou.aliyuncs.com"}, timeout=60)
 
     assert got.content == b"body"
 
