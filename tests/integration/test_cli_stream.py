@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 ALWAYS = sdk.Condition(sdk.RowExistenceExpectation.IGNORE)
 INSTANCE, TABLE = "demo", "rides"
+PATIENCE_SECONDS = 120
 COMMAND = "import sys; from airflow_tablestore.cli import main; sys.exit(main())"
 
 
@@ -218,7 +219,7 @@ def tail(streamed: Rides) -> Iterator[subprocess.Popen]:
 def ended(tail: subprocess.Popen) -> tuple[int, str, str]:
     """Exit code, and what was not read yet of both outputs: the pipes end with the process."""
     out, told = tail.stdout.read(), tail.stderr.read()
-    return tail.wait(60), out, told
+    return tail.wait(PATIENCE_SECONDS), out, told
 
 
 def test_a_tail_goes_on_through_a_split_that_comes_while_it_looks(streamed, tail):
@@ -268,7 +269,7 @@ def test_a_tail_whose_reader_has_gone_ends(streamed, tail):
     streamed.put(2)
     streamed.put(3)
 
-    assert tail.wait(60) == 0
+    assert tail.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_change_tells_when_it_was_made(streamed, running):

@@ -21,7 +21,7 @@ from airflow_tablestore.cli.session import MUST_CHANGE, OK, Session
 from airflow_tablestore.emulator import Emulator
 from airflow_tablestore.emulator.maxcompute.beside import rows_of
 from airflow_tablestore.pipeline.connections import from_environment
-from tests.integration.tunnel_writing import until
+from tests.integration.tunnel_writing import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.slow
 
@@ -147,7 +147,7 @@ def test_tail_ends_cleanly_when_it_is_told_to_and_what_it_printed_is_confirmed(r
     printed = [json.loads(running.stdout.readline()) for _ in range(2)]
 
     running.send_signal(number)
-    _, told = running.communicate(timeout=60)
+    _, told = running.communicate(timeout=PATIENCE_SECONDS)
 
     assert (running.returncode, [one["key"]["id"] for one in printed]) == (OK, [1, 2])
     assert "2 records." in told
@@ -277,7 +277,7 @@ def test_a_drain_that_is_told_to_end_has_written_and_confirmed_what_it_took(ride
     until(lambda: drained.ids() == [1])
 
     running.send_signal(signal.SIGTERM)
-    out, told = running.communicate(timeout=60)
+    out, told = running.communicate(timeout=PATIENCE_SECONDS)
 
     assert running.returncode == OK, told
     assert json.loads(out)["is_caught_up"] is False

@@ -18,6 +18,8 @@ import tablestore
 
 pytestmark = pytest.mark.slow
 
+PATIENCE_SECONDS = 120
+
 
 def start(*arguments, **environment):
     return subprocess.Popen(
@@ -31,7 +33,7 @@ def start(*arguments, **environment):
 
 def stopped(process, number=signal.SIGTERM):
     process.send_signal(number)
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=PATIENCE_SECONDS)
     return process.returncode, error
 
 
@@ -99,7 +101,7 @@ def test_instances_are_made_at_the_start_and_kept(tmp_path):
 def test_a_name_that_no_instance_can_have_is_refused():
     process = start("--ephemeral", "--instance", "no_such")
 
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 2
     assert "'no_such' cannot be the name of an instance" in error
@@ -128,7 +130,7 @@ def test_one_directory_has_one_emulator(tmp_path):
     first.stdout.readline()
 
     second = start("--data-dir", str(tmp_path))
-    _, error = second.communicate(timeout=20)
+    _, error = second.communicate(timeout=PATIENCE_SECONDS)
     stopped(first)
 
     assert second.returncode == 2
@@ -146,7 +148,7 @@ def test_a_directory_of_other_files_is_refused_in_words(tmp_path, service, conte
         place.write_bytes(content)
 
     process = start("--data-dir", str(tmp_path))
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 2
     assert f"The data directory {tmp_path} cannot be used: " in error
@@ -160,7 +162,7 @@ def test_another_programs_database_is_refused_in_words(tmp_path):
         database.execute("CREATE TABLE tables (name)")
 
     process = start("--data-dir", str(tmp_path))
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 2
     assert f"The data directory {tmp_path} cannot be used: no such column" in error
@@ -180,7 +182,7 @@ def test_a_busy_port_is_named(offset):
         port = taken.getsockname()[1]
 
         process = start("--ephemeral", "--port", str(port - offset))
-        _, error = process.communicate(timeout=20)
+        _, error = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 2
     assert f"Port {port} of 127.0.0.1 is not free" in error

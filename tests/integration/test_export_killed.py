@@ -26,6 +26,7 @@ from tests.integration.exporting import CHANGING, ROWS, export, table
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 120
 
 
 def rows_of(*runs: str) -> list[bytes]:
@@ -68,7 +69,7 @@ def test_a_run_killed_before_any_request_is_made_good_by_the_next(tmp_path, mode
     kept = ["r1"] if mode == "append" else []
 
     def settle(nth: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == -signal.SIGKILL, f"request {nth}: {errors.decode()[-2000:]}"
         store = FolderStore(folder)
         if store.get(PREFIX + SUCCESS) is not None:
@@ -117,7 +118,8 @@ def test_a_publisher_killed_before_a_step_is_rolled_forward(tmp_path, step):
 
 def stopped(process: subprocess.Popen[bytes]) -> None:
     """Wait until the process has stopped itself."""
-    for _ in range(600):
+    last = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < last:
         if Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T":
             return
         time.sleep(0.05)
@@ -138,7 +140,7 @@ def test_a_run_that_slept_through_a_later_one_cannot_publish(tmp_path, part):
     had_published = store.get(PREFIX + SUCCESS) is not None and published_rows(store) == rows_of("r2")
     run(export("truncate"), Services(table("r3"), store), run="r3")
     sleeper.send_signal(signal.SIGCONT)
-    _, errors = sleeper.communicate(timeout=60)
+    _, errors = sleeper.communicate(timeout=PATIENCE_SECONDS)
 
     assert had_published or b"Superseded" in errors or b"StartOver" in errors
     assert_whole(store, "r3")
@@ -148,7 +150,7 @@ def test_two_runs_at_once_leave_one_export_whole(tmp_path):
     for turn in range(3):
         folder = tmp_path / f"{turn}"
         racing = [start(folder, "r1"), start(folder, "r2")]
-        errors = [process.communicate(timeout=60)[1] for process in racing]
+        errors = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in racing]
         winners = [f"r{n}" for n, process in enumerate(racing, 1) if process.returncode == 0]
 
         assert winners, b"\n".join(errors).decode()
