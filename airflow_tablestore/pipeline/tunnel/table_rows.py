@@ -7,7 +7,6 @@ that does not fit makes its record dirty; nothing is rounded, cut or left out un
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,9 +16,10 @@ import pyarrow as pa
 from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.contract import OverLength
 from airflow_tablestore.pipeline.sinks.table_columns import CREATED, TableMapping, mapping_of
-from airflow_tablestore.pipeline.sources.cell_json import cell_json, cells_before_json, place_text
+from airflow_tablestore.pipeline.sources.cell_json import cell_json, cells_before_json, json_text, place_text
 from airflow_tablestore.pipeline.sources.conversion import converted
 from airflow_tablestore.pipeline.sources.tunnel import ADDED
+from airflow_tablestore.pipeline.tunnel.table_columns import ADDED_AT_ONCE, ColumnReader, Together, attribute, key_part
 from airflow_tablestore.pipeline.tunnel.table_target import Pick
 from airflow_tablestore.pipeline.warehouse import TableColumn
 from airflow_tablestore.wire.decode import ARROW_TYPES
@@ -63,12 +63,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One column of the output: what it reads, its name in the table, and its type."""
+    """One column of the output: its name in the table, its type, and what it reads, of one record or of many."""
 
     to: str
     type: ColumnType
     read: Callable[[_Told], Any]
     told: str
+    at_once: ColumnReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,16 @@ class TableRows:
         schema = _schema(self.columns)
         rows, unfit = self.mapping.apply(pa.RecordBatch.from_arrays(arrays, schema=schema))
         return rows, {**unfit, **reasons}
+
+    def at_once(self, records: Together) -> tuple[pa.RecordBatch, Mapping[int, str]] | None:
+        """As `apply`, of records that were decoded together; None where one of them needs a look of its own."""
+        arrays = []
+        for column in self.columns:
+            array = column.at_once(records)
+            if array is None:
+                return None
+            arrays.append(array)
+        return self.mapping.apply(pa.RecordBatch.from_arrays(arrays, schema=_schema(self.columns)))
 
 
 def table_rows(
@@ -182,20 +193,19 @@ def _declared(source: TableDescription, kind: str) -> ColumnType | None:
 def _column(source: TableDescription, pick: Pick, column: TableColumn | None, is_by_name: bool) -> _Column:
     kind = _kind(source, pick, is_by_name=is_by_name)
     base = column.type.partition("(")[0] if column else ""
-    if kind in {key.name for key in source.keys}:
-        return _Column(pick.to, _declared(source, kind) or ColumnType.STRING, lambda told: told.key.get(kind), kind)
+    keys = [key.name for key in source.keys]
+    if kind in keys:
+        type_ = _declared(source, kind) or ColumnType.STRING
+        return _Column(pick.to, type_, lambda told: told.key.get(kind), kind, key_part(keys.index(kind)))
     if kind in ADDED:
-        read = _READ["millis" if kind == "time" and base == "datetime" else kind]
-        return _Column(pick.to, _ADDED_TYPES[kind], read, kind)
+        way = "millis" if kind == "time" and base == "datetime" else kind
+        return _Column(pick.to, _ADDED_TYPES[kind], _READ[way], kind, ADDED_AT_ONCE[way])
     name = kind.removeprefix(_ATTRIBUTE)
     type_ = pick.type or _declared(source, kind) or SUITED.get(base, ColumnType.STRING)
+    many = attribute(name, type_, has_any_case=is_by_name)
     if is_by_name:
-        return _Column(pick.to, type_, lambda told: told.folded.get(name.lower()), name)
-    return _Column(pick.to, type_, lambda told: told.values.get(name), name)
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _Column(pick.to, type_, lambda told: told.folded.get(name.lower()), name, many)
+    return _Column(pick.to, type_, lambda told: told.values.get(name), name, many)
 
 
 def _sequence(told: _Told) -> str | None:
@@ -204,7 +214,7 @@ def _sequence(told: _Told) -> str | None:
 
 
 def _before(told: _Told) -> str | None:
-    return _text(cells_before_json(told.change.origin)) if told.change.origin else None
+    return json_text(cells_before_json(told.change.origin)) if told.change.origin else None
 
 
 def _millis(told: _Told) -> int | None:
@@ -216,7 +226,7 @@ _READ: Mapping[str, Callable[[_Told], Any]] = {
     "sequence": _sequence,
     "time": lambda told: told.change.micros,
     "millis": _millis,
-    "cells": lambda told: _text([cell_json(cell) for cell in told.change.row.cells]),
+    "cells": lambda told: json_text([cell_json(cell) for cell in told.change.row.cells]),
     "before": _before,
 }
 

@@ -18,9 +18,12 @@ from airflow_tablestore.errors import Problem, ProtocolError, SpecError
 from airflow_tablestore.pipeline.table_upload import TableLoad
 from airflow_tablestore.pipeline.target import TableTarget
 from airflow_tablestore.pipeline.tunnel.sink import Job
+from airflow_tablestore.pipeline.tunnel.table_columns import together
 from airflow_tablestore.pipeline.tunnel.table_rows import Change, TableRows, columns_made, table_rows
 from airflow_tablestore.pipeline.tunnel.table_target import StreamTable, TableMode
 from airflow_tablestore.pipeline.warehouse import Partition, TableColumn, TableShape, Warehouse
+from airflow_tablestore.wire.decode import Wanted
+from airflow_tablestore.wire.decode.changes import changes_decoder
 from airflow_tablestore.wire.row import Row, type_of
 from airflow_tablestore.wire.tunnel import TunnelType
 
@@ -32,6 +35,8 @@ class TableDoor:
         self.warehouse, self.target, self.job = warehouse, target, job
         self.shape = self._looked()
         self.rows: TableRows = table_rows(job.table, self.shape.columns, target.columns, target.over_length)
+        keys = [Wanted(key.name, key.type, is_key=True) for key in job.table.keys]
+        self._decoder = changes_decoder(keys, of_stream=False)
 
     @property
     def uri(self) -> str:
@@ -81,6 +86,26 @@ class TableDoor:
             raise SpecError([Problem(f"{self.uri} has no primary key, so nothing can be upserted", hint, "sink.mode")])
 
     # ---- records
+
+    def written(self, batches: Sequence[Batch]) -> tuple[pa.RecordBatch, list[int | None]]:
+        """The rows of a channel's records, in their order, and the microseconds of each; what does not fit is refused.
+
+        They are read together where no record is odd, which takes a third of the time.
+        """
+        records = [record for batch in batches for record in batch.records]
+        decoded = together(self._decoder, records)
+        made = self.rows.at_once(decoded) if decoded else None
+        if decoded is None or made is None:
+            changes, rows = self.fitting(self.rows, self.changes(batches))
+            return rows, [change.micros for change in changes]
+        rows, reasons = made
+        times: list[int | None] = decoded.micros.to_pylist()
+        for number in sorted(reasons):
+            self.job.refused.add(show_key(records[number].decoded().key), reasons[number])
+        if not reasons:
+            return rows, times
+        kept = [number for number in range(len(records)) if number not in reasons]
+        return rows.take(pa.array(kept, pa.int64())), [times[number] for number in kept]
 
     def changes(self, batches: Iterable[Batch]) -> list[Change]:
         """The records of a channel, in their order; those that cannot be read are refused."""

@@ -16,7 +16,6 @@ import pyarrow as pa
 from airflow_tablestore.consumer.tunnel import Batch
 from airflow_tablestore.errors import RetryLater
 from airflow_tablestore.pipeline.tunnel.sink import Job, Receipt
-from airflow_tablestore.pipeline.tunnel.table_rows import Change
 from airflow_tablestore.pipeline.tunnel.table_sink import TableDoor, as_rows
 from airflow_tablestore.pipeline.tunnel.table_target import StreamTable, Values
 from airflow_tablestore.pipeline.warehouse import Partition, RowStream, Warehouse
@@ -55,10 +54,9 @@ class TunnelStream:
 
     def write(self, at: Place, batches: Sequence[Batch]) -> Receipt:
         """Rows of one channel, partition by partition, each in the channel's order."""
-        door = self._door
-        changes, records = door.fitting(door.rows, door.changes(batches))
+        records, times = self._door.written(batches)
         done = Receipt()
-        for values, numbers in self._by_partition(changes).items():
+        for values, numbers in self._by_partition(times).items():
             rows = as_rows(records.take(pa.array(numbers, pa.int64())))
             size = self._write(values, rows)
             done = Receipt(done.rows + len(rows), done.objects + 1, done.size + size)
@@ -68,10 +66,10 @@ class TunnelStream:
         while self._open:
             self._open.popitem()[1].close()
 
-    def _by_partition(self, changes: Sequence[Change]) -> dict[Values, list[int]]:
+    def _by_partition(self, times: Sequence[int | None]) -> dict[Values, list[int]]:
         found: dict[Values, list[int]] = {}
-        for number, change in enumerate(changes):
-            found.setdefault(self._target.partitions.of(change.micros) or (), []).append(number)
+        for number, micros in enumerate(times):
+            found.setdefault(self._target.partitions.of(micros) or (), []).append(number)
         return found
 
     def _write(self, values: Values, rows: Sequence[tuple[object, ...]]) -> int:
