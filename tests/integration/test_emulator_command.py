@@ -63,8 +63,10 @@ def test_people_are_told_where_what_and_how_to_stop(tmp_path):
     process = start("--data-dir", str(tmp_path / "data"))
 
     lines = []
-    while not lines or not lines[-1].startswith("Stop it"):
-        lines.append(process.stdout.readline())
+    for line in iter(process.stdout.readline, ""):
+        lines.append(line)
+        if line.startswith("Stop it"):
+            break
     ended = stopped(process, signal.SIGINT)
 
     text = "".join(lines)
