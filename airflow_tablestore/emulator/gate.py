@@ -131,7 +131,7 @@ class _Link:
     """
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send, noted: Callable[[int], None]):
-        self._connection = scope[CONNECTION]
+        self._connection, self._is_head = scope[CONNECTION], scope["method"] == "HEAD"
         self.receive, self._send = receive, send
         self._noted: Callable[[int], None] | None = noted
         self._held: dict[str, Any] = {}
@@ -166,6 +166,8 @@ class _Link:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._left = next((int(v) for name, v in message["headers"] if name.lower() == b"content-length"), None)
+            if self._left == 0 or self._is_head:  # with the headers the client has all there is
+                self.ended()
         else:
             if self._left is not None:
                 self._left -= len(message.get("body", b""))
