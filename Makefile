@@ -7,7 +7,7 @@ READY       := $(VENV)/.installed
 E2E         := $(VENV)/.e2e-installed
 PARALLEL    ?= -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check up test-system test-kills test-celery test-e2e test-live conformance bench fuzz docs proto floor pythons wheels clean help
+.PHONY: demo test check up test-system test-kills test-celery test-e2e test-bench test-live conformance bench fuzz docs proto floor pythons wheels clean help
 
 help:            ## what can be made here
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -60,6 +60,9 @@ conformance: $(READY) ## official clients in Python, Node, Go and Java against t
 
 bench: $(READY)  ## speed and memory against others, into docs/benchmarks; ONLY=emulator|reading|specs|windows|tunnels|warehouse|snapshots|flame|runs: a part
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+test-bench: $(READY) ## every part of the bench with tiny tables: it runs, and measures what was written (two minutes)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -o testpaths= tests/bench
 
 fuzz: $(READY)   ## damaged blocks for the C library, under sanitizers (three minutes)
 	@$(BIN)/python -m tests.fuzz
