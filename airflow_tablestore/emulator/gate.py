@@ -26,6 +26,7 @@ Describe = Callable[[Mapping[str, Any], bytes], Asked]
 FAULTS_OF = "airflow_tablestore.faults"
 """Where a request's scope holds its `ServiceFaults`."""
 ADMIN_PATH = "/_emulator"
+BODILESS = (204, 304)
 MOST_LOOKED_AT = 64 * 1024 * 1024
 """Bytes of a body that are read to tell the tables; no service takes a longer request where that matters."""
 
@@ -166,7 +167,7 @@ class _Link:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._left = next((int(v) for name, v in message["headers"] if name.lower() == b"content-length"), None)
-            if self._left == 0 or self._is_head:  # with the headers the client has all there is
+            if self._left == 0 or self._is_head or self._status in BODILESS:  # the headers are all that is sent
                 self.ended()
         else:
             if self._left is not None:

@@ -14,15 +14,15 @@ from airflow_tablestore.emulator.traffic import RequestLog
 
 
 class Service:
-    """Answers with a body of so many bytes, half by half."""
+    """Answers with a body of so many bytes, half by half; with a status that has none, if there are none."""
 
-    def __init__(self, length: int):
-        self.length = length
+    def __init__(self, length: int, status: int):
+        self.length, self.status = length, status
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = [(b"Content-Length", b"%d" % self.length)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if scope["method"] == "HEAD":
+        headers = [(b"Content-Length", b"%d" % self.length)] if self.status == 200 else []
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        if scope["method"] == "HEAD" or self.status != 200:
             await send({"type": "http.response.body", "body": b""})
             return
         half = self.length // 2
@@ -32,8 +32,11 @@ class Service:
     def close(self) -> None: ...
 
 
-@pytest.mark.parametrize(("method", "length", "at"), [("POST", 10, 3), ("POST", 0, 1), ("HEAD", 10, 1)])
-def test_a_request_is_in_the_log_before_the_last_byte_of_its_answer_is_sent(method, length, at):
+@pytest.mark.parametrize(
+    ("method", "length", "status", "at"),
+    [("POST", 10, 200, 3), ("POST", 0, 200, 1), ("HEAD", 10, 200, 1), ("DELETE", 0, 204, 1), ("GET", 0, 304, 1)],
+)
+def test_a_request_is_in_the_log_before_the_last_byte_of_its_answer_is_sent(method, length, status, at):
     log, logged = RequestLog(), []
 
     async def send(message: Any) -> None:
@@ -43,7 +46,7 @@ def test_a_request_is_in_the_log_before_the_last_byte_of_its_answer_is_sent(meth
         return {"type": "http.request", "body": b""}
 
     gate = Gate(
-        Service(length),
+        Service(length, status),
         lambda scope, body: Asked("tablestore", "demo", "ListTable"),
         needs_body=True,
         faults=Faults(),
