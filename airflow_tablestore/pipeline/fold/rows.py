@@ -8,9 +8,7 @@ was divided within a window, the parent's come first.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,7 +88,7 @@ class FoldedRows:
     """The rows at the chain's moment. Iterate once.
 
     :param refuse: hears of rows that cannot be known, and may raise to end the work.
-    :param folder: room for the buckets, about as much as the objects hold uncompressed.
+    :param folder: room for one object of the base, and for the changes and the rows that they touch, uncompressed.
     :param took: hears how many bytes were read, object by object, and may wait.
     :param bucket_bytes: of a file on disk; memory takes five to eight times that, and one window's changes of one key.
     """
@@ -129,9 +127,8 @@ class FoldedRows:
             self._divide_changes(buckets, touched)
             yield from untouched(buckets, touched)
             names = list(self._names)
-            with _seldom_collected():
-                for path in buckets:
-                    yield from self._bucket(path, names)
+            for path in buckets:
+                yield from self._bucket(path, names)
         finally:
             buckets.close()
 
@@ -248,17 +245,6 @@ class FoldedRows:
         if isinstance(read, Unread):
             raise RecordError(read.reason)
         return read
-
-
-@contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """A bucket is a great many values without a cycle; looking for one again and again took a fifth of the CPU time."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _values_of(key: PrimaryKey) -> tuple[Any, ...]:

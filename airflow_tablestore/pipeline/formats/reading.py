@@ -116,9 +116,12 @@ def columns_of(path: Path, fields: Sequence[FieldType], place: str, rows: int) -
         if problems:
             raise ProtocolError(f"{place}: {'; '.join(problems)}")
         names = [one.name for one in fields]
-        for batch in file.iter_batches(rows, columns=names):
-            columns = [_plain(batch.column(one.name), one) for one in fields]
-            yield pa.RecordBatch.from_arrays(columns, names)
+        for group in range(file.num_row_groups):  # a batch of several would be as large as their rows are wide
+            for batch in file.iter_batches(rows, row_groups=[group], columns=names):
+                columns = [_plain(batch.column(one.name), one) for one in fields]
+                made = pa.RecordBatch.from_arrays(columns, names)
+                made.validate(full=True)  # texts that are none are found here, and not wherever they are used
+                yield made
 
 
 @contextmanager

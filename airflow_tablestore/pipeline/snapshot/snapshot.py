@@ -182,7 +182,7 @@ class FoldedBatches:
         import pyarrow as pa
 
         output, count, names = self.schema(), untouched.num_rows, untouched.schema.names
-        if OTHER_COLUMN in names:
+        if self.pinned.keeps_others and OTHER_COLUMN in names:
             self.others += sum(len(others_of(one)) for one in untouched.column(OTHER_COLUMN).drop_null().to_pylist())
         arrays = [untouched.column(one.name) if one.name in names else pa.nulls(count, one.type) for one in output]
         return pa.RecordBatch.from_arrays(arrays, schema=output)

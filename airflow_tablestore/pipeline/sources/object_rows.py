@@ -61,7 +61,7 @@ class ObjectRows:
         with self._whole() as path:
             for values in rows_of(path, self.found.format, self._fields, self._place):
                 self.rows += 1
-                row = self._row(values)
+                row = self._row(values, f"row {self.rows}")
                 if row is not None:
                     yield row
 
@@ -75,7 +75,7 @@ class ObjectRows:
     def rows_in(self, batch: pa.RecordBatch) -> Iterator[Row]:
         """The rows of one of the `batches`, or of a part of it."""
         for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            row = self._row(values)
+            row = self._row(values, "")
             if row is not None:
                 yield row
 
@@ -103,14 +103,13 @@ class ObjectRows:
         """Counts the rows, and leaves out those without a whole key, which are dirty."""
         keys, before = [batch.column(key.name) for key in self.keys], self.rows
         self.rows += batch.num_rows
-        lacking = sorted({at for key in keys if key.null_count for at in np.flatnonzero(key.is_null())})
+        lacking = sorted({int(at) for key in keys if key.null_count for at in np.flatnonzero(key.is_null())})
         for at in lacking:
-            self.rows = before + int(at) + 1
-            self._row(tuple(column[int(at)].as_py() for column in batch.columns))
-        self.rows = before + batch.num_rows
+            self._row(tuple(column[at].as_py() for column in batch.columns), f"row {before + at + 1}")
         return batch.take(np.delete(np.arange(batch.num_rows), lacking)) if lacking else batch
 
-    def _row(self, values: Values | Unread) -> Row | None:
+    def _row(self, values: Values | Unread, place: str) -> Row | None:
+        """:param place: of the row in its object; "" when nobody knows."""
         cells: dict[str, Value] = {one.to: one.value for one in self.found.constants if one.value is not None}
         nulls: list[str] = []
         try:
@@ -128,7 +127,7 @@ class ObjectRows:
         except RecordError as error:
             self.dirty += 1
             known = tuple((one.name, cells[one.name]) for one in self.keys if one.name in cells)
-            self.refuse(f"{self._place} row {self.rows} {_shown(known)}".rstrip(), str(error))
+            self.refuse(" ".join(filter(None, (self._place, place, _shown(known)))), str(error))
             return None
         gone = (Cell(name, None, op=CellOp.DELETE_ALL_VERSIONS) for name in nulls if name not in cells)
         return Row(key, (*(Cell(name, value) for name, value in cells.items()), *gone))
