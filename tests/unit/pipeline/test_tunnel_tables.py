@@ -31,8 +31,8 @@ DAY = 86_400 * 1_000_000
 class MemoryStream:
     """`fails`: errors that the next writes end with."""
 
-    def __init__(self, rows: list[Any], fails: list[Exception]):
-        self.columns, self.rows, self.fails, self.is_open = COLUMNS, rows, fails, True
+    def __init__(self, columns: Sequence[TableColumn], rows: list[Any], fails: list[Exception]):
+        self.columns, self.rows, self.fails, self.is_open = columns, rows, fails, True
 
     def write(self, rows: Sequence[Any]) -> int:
         if self.fails:
@@ -61,6 +61,7 @@ class MemoryTables:
     """One table; `by_key` is what upserts made of it."""
 
     def __init__(self, *, key: tuple[str, ...] = (), partitioned_by: tuple[str, ...] = ()):
+        self.columns: Sequence[TableColumn] = COLUMNS
         self.found: TableShape | None = TableShape(COLUMNS, partitioned_by, key)
         self.streams: list[tuple[Partition, MemoryStream]] = []
         self.rows: list[Any] = []
@@ -76,7 +77,7 @@ class MemoryTables:
         return self.found
 
     def stream(self, place: Partition, slots: int) -> MemoryStream:
-        self.streams.append((place, MemoryStream(self.rows, self.fails)))
+        self.streams.append((place, MemoryStream(self.columns, self.rows, self.fails)))
         return self.streams[-1][1]
 
     def add_partition(self, place: Partition) -> None:
@@ -147,6 +148,25 @@ def test_each_partition_has_one_stream_that_is_closed_at_the_end():
     assert [place.spec for place, _ in tables.streams] == ["pt=001", "pt=002", "pt=base"]
     assert (receipt.rows, receipt.objects, len(tables.rows)) == (4, 3, 4)
     assert not any(stream.is_open for _, stream in tables.streams)
+
+
+@pytest.mark.parametrize("odd", [(), (1, 2)], ids=["together", "one by one"])
+def test_what_does_not_fit_is_refused_and_the_rest_written_in_order(odd):
+    tables = MemoryTables(partitioned_by=("pt",))
+    tables.found = TableShape((COLUMNS[0], TableColumn("v", "tinyint"), COLUMNS[2]), ("pt",), ())
+    tables.columns = tables.found.columns
+    sink = sink_of(tables, "stream", partitions=BY_DAY, errors=2)
+    told = [(1, 1, 0), (2, 300, 0), (3, 3, 1), (4, 400, 1), (5, 5, 0)]
+    records = [(Action.PUT, changed(id_, v, micros=day * DAY)) for id_, v, day in told]
+    last = Row((("id", 6),), tuple(Cell("v", v, v) for v in odd), sequence=SequenceInfo(1, DAY, 0))
+
+    receipt = sink.write(AT, [batch(*records[:3]), batch(), batch(*records[3:], (Action.PUT, last))])
+
+    newest = odd[-1] if odd else None
+    assert [row[:2] for row in tables.rows] == [(1, 1), (5, 5), (3, 3), (6, newest)]
+    assert [place.spec for place, _ in tables.streams] == ["pt=001", "pt=002"]
+    assert receipt.rows == 4
+    assert sink._job.refused.count == 2
 
 
 def test_only_few_streams_are_open():
