@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class QuestionSensor(BaseSensorOperator):
     """Waits for the answer to a question; `timeout` bounds the waiting. Not used by itself.
 
-    With `soft_fail` it is skipped wherever its waiting ends without success. Airflow does so for sensors that wait in a
-    worker; for those in the triggerer, Airflow 3.1 forgets the timeout.
+    With `soft_fail` it is skipped wherever it would time out or fail for good. Airflow does so for sensors that wait in
+    a worker; for those in the triggerer, Airflow 3.1 forgets the timeout.
     """
 
     deferrable: bool

@@ -18,9 +18,8 @@ import requests
 
 from airflow_tablestore.client import Client, Endpoint
 from airflow_tablestore.pipeline.connections import from_environment, oss_endpoint
-from airflow_tablestore.pipeline.layout import MANIFEST, SUCCESS
+from airflow_tablestore.pipeline.layout import MANIFEST
 from airflow_tablestore.pipeline.manifest import read_manifest
-from airflow_tablestore.pipeline.markers import success_of
 from airflow_tablestore.pipeline.sinks.oss import ObjectStore
 from airflow_tablestore.wire.table import update_stream
 from tests.bench import big_table
@@ -106,9 +105,7 @@ class Day:
             if manifest is None:
                 raise RuntimeError(f"nothing is published at {prefix}")
             moment = self._start + timedelta(seconds=30)
-            dated = replace(manifest, read=(moment, moment))
-            store.put(prefix + MANIFEST, dated.to_bytes())
-            store.put(prefix + SUCCESS, success_of(dated))
+            store.put(prefix + MANIFEST, replace(manifest, read=(moment, moment)).to_bytes())
 
     def _now(self, moment: datetime) -> None:
         """The clock of data goes on from there."""
