@@ -94,7 +94,7 @@ class RestoreLineage:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotLineage:
-    """What one snapshot read and wrote. `inputs` are where full exports and windows of changes are published."""
+    """What one snapshot read and wrote. `inputs` are the full export and the windows that were folded."""
 
     inputs: Sequence[Place]
     output: Place

@@ -98,10 +98,7 @@ class SnapshotOperator(BaseOperator):
         self.log.info(told, report.rows, report.bytes, report.objects, report.manifest)
         for asset in self.published:
             context["outlet_events"][asset].extra = {name: report.to_json()[name] for name in TOLD_WITH_ASSET}
-        read = [
-            Dataset(f"oss://{spec.source.bucket}", prefix.rstrip("/"))
-            for prefix in (spec.source.base, spec.source.changes)
-        ]
+        read = [Dataset(f"oss://{spec.source.bucket}", prefix.rstrip("/")) for prefix in report.read]
         self.lineage = SnapshotLineage(read, output, report)
         return report.to_json()
 

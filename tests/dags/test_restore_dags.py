@@ -210,8 +210,9 @@ def test_lineage_of_a_snapshot_holds_what_was_folded_and_what_was_published(tabl
     counted = published.outputFacets["outputStatistics"]
     assert before is None
     assert [(one.namespace, one.name) for one in facets.inputs] == [
-        (f"oss://{cloud.bucket}", "base"),
-        (f"oss://{cloud.bucket}", "changes"),
+        (f"oss://{cloud.bucket}", "base/full"),
+        (f"oss://{cloud.bucket}", "changes/0"),
+        (f"oss://{cloud.bucket}", "changes/1"),
     ]
     assert (published.namespace, published.name) == (f"oss://{cloud.bucket}", "then/2026")
     assert (counted.rowCount, counted.size) == (10, report["bytes"])

@@ -42,8 +42,9 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One window, and the manifest that lists its objects."""
+    """One window, the manifest that lists its objects, and the prefix that this stands under."""
 
+    prefix: str
     window: PublishedWindow
     manifest: Manifest
 
@@ -55,6 +56,11 @@ class Chain:
     base: Published
     links: tuple[Link, ...]
     to: datetime
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Where all of it is published, the base first."""
+        return tuple(dict.fromkeys((self.base.prefix, *(link.prefix for link in self.links))))
 
 
 def chain(store: ObjectReader, wanted: PointInTime) -> Chain:
@@ -156,7 +162,7 @@ def _links(store: ObjectReader, wanted: PointInTime, base: Manifest) -> list[Lin
     if len(pipelines) > 1:
         told = f"windows of several pipelines stand below {place}: {', '.join(pipelines)}"
         raise SpecError([Problem(told, "name a prefix that holds those of one", "source.changes")])
-    links = [Link(window, one.manifest) for one in of_table for window in one.manifest.windows]
+    links = [Link(one.prefix, window, one.manifest) for one in of_table for window in one.manifest.windows]
     return sorted(links, key=lambda link: link.window.window)
 
 

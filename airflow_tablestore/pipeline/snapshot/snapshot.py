@@ -60,6 +60,13 @@ class SnapshotServices:
     place: Store | Warehouse
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotReport(Report):
+    """What a run did. `read` are the prefixes of the full export and of the windows that were folded."""
+
+    read: tuple[str, ...]
+
+
 def survey(snapshot: Snapshot, services: SnapshotServices) -> Materials:
     """What a run would read. Changes nothing.
 
@@ -72,7 +79,7 @@ def survey(snapshot: Snapshot, services: SnapshotServices) -> Materials:
 
 def run(
     snapshot: Snapshot, services: SnapshotServices, *, run: str, attempt: int = 1, progress: Progress | None = None
-) -> Report:
+) -> SnapshotReport:
     """Fold, upload and publish. Until it publishes, what stands at its place still stands.
 
     :param run: the run's key, see `run.run_key`.
@@ -82,9 +89,10 @@ def run(
     """
     began = time.monotonic()
     with begun_anew_by_the_next_attempt(), awaited_by_the_next_attempt():
-        sink, manifest = _published(snapshot, services, run, attempt, progress or Quiet())
+        found = survey(snapshot, services)
+        sink, manifest = _published(snapshot, services, found, run, attempt, progress or Quiet())
     own = manifest.of_run(run)
-    return Report(
+    return SnapshotReport(
         pipeline=snapshot.pipeline,
         run=run,
         rows=sum(one.rows for one in own),
@@ -95,13 +103,13 @@ def run(
         others=manifest.others,
         manifest=sink.manifest,
         samples=manifest.samples,
+        read=found.chain.prefixes,
     )
 
 
 def _published(
-    snapshot: Snapshot, services: SnapshotServices, run: str, attempt: int, told: Progress
+    snapshot: Snapshot, services: SnapshotServices, found: Materials, run: str, attempt: int, told: Progress
 ) -> tuple[ExportSink, Manifest]:
-    found = survey(snapshot, services)
     keep_memory_flat()
     told.expect(found.bytes)
     schema = found.chain.base.manifest.schema
