@@ -144,7 +144,7 @@ def test_what_was_measured_is_written_down(tmp_path):
 
 
 def test_a_snapshot_is_compared_with_reading_the_table_again(tmp_path):
-    figure, told = folding.measured(tmp_path / "fold", lambda text: None, rows=500, percents=[10], rounds=1)
+    figure, told = folding.measured(tmp_path / "fold", lambda text: None, rows=500, percents=[10], rounds=2)
 
     assert isinstance(figure, pairs.Figure)
     assert min(figure.ours, figure.theirs) > 0
