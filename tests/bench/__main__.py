@@ -57,8 +57,7 @@ def main() -> int:
                 (figures if isinstance(one, Figure) else others).append(one)  # type: ignore[attr-defined]
         except Exception as error:  # noqa: BLE001 - what was measured in minutes before is kept; the page names the gap
             failed += 1
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            others.append((part, "not measured", reason))
+            others.append((part, "not measured", f"it failed ({type(error).__name__}); the bench printed why"))
             out.print(f"  {part} failed: {error}", markup=False)
         out.print(f"  ({part}: {time.monotonic() - began:.0f} s)")
     if not options.only and figures:

@@ -34,9 +34,10 @@ HOUR, RETENTION_HOURS = timedelta(hours=1), 72
 CELLS = 2
 """That each changed row gets."""
 
+FULL = "kind: full_export\nsource: {{table: {table}}}\nsink: {{type: oss, bucket: backup, prefix: "
 SPECS = {
-    "full": "kind: full_export\nsource: {{table: {table}}}\nsink: {{type: oss, bucket: backup, prefix: {at}/base/}}\n",
-    "again": "kind: full_export\nsource: {{table: {table}}}\nsink: {{type: oss, bucket: backup, prefix: {at}/again/}}\n",
+    "full": FULL + "{at}/base/}}\n",
+    "again": FULL + "{at}/again/}}\n",
     "changes": (
         "kind: incremental\nsource: {{table: {table}, mode: multi_version, export_sequence_info: true}}\n"
         "window: {{every: 1h, lag: 5m}}\nstart: {begin}\n"
